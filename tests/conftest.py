@@ -1,27 +1,26 @@
 """Fixtures that every room's tests may use: a tiny model folder, and a home of the test's own."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 CHATML = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the developer's own models, caches or hub settings."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("CHATWRIGHT_HOME", str(home))
     monkeypatch.setenv("CHATWRIGHT_CACHE", str(home / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("CHATWRIGHT_LANG", "en")
-    yield
 
 
 @pytest.fixture(scope="session")
