@@ -158,6 +158,10 @@ class ModelConfig:
             set_(self, "head_dim", self.hidden_size // self.num_heads)
         if self.intermediate_size is None:
             set_(self, "intermediate_size", 4 * self.hidden_size)
+        for name in ("num_kv_heads", "head_dim", "intermediate_size", "sliding_window"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise ConfigError(f"{name} is {value!r}; it must be a positive integer")
         if not self.layer_types:
             set_(self, "layer_types", ("full",) * self.num_layers)
         _check_choice("position", self.position, get_args(Position))
@@ -174,6 +178,10 @@ class ModelConfig:
             raise ConfigError("layer_types has sliding layers, but sliding_window is not set")
         if self.position == "rotary" and self.head_size % 2:
             raise ConfigError(f"head_dim {self.head_dim} is odd; rotary positions need an even head_dim")
+        if self.norm == "layer" and self.norm_offset:
+            raise ConfigError(f"norm_offset is {self.norm_offset!r}; only norm='rms' has one")
+        if self.moe is not None and not self.gated:
+            raise ConfigError(f"feed_forward is {self.feed_forward!r}; experts (moe) need one of {', '.join(GATED)}")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout is {self.dropout!r}; it must be in [0, 1)")
 

@@ -8,7 +8,7 @@ says can be lost on the way, and an option that no family has is noticed.
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_origin, get_type_hints
 
 from chatwright.errors import ConfigError, ModelFormatError, UnsupportedModelError
 from chatwright.model.config import FeedForward, LayerType, ModelConfig, MoEConfig, RopeConfig
@@ -153,21 +153,43 @@ def _supported() -> str:
 
 
 def _read_own(keys: Keys) -> ModelConfig:
-    fields = {field.name for field in dataclasses.fields(ModelConfig)}
-    values = {name: value for name, value in keys.values.items() if name in fields}
+    values = _read_fields(keys, ModelConfig)
+    for name, kind in (("rope", RopeConfig), ("rope_local", RopeConfig), ("moe", MoEConfig)):
+        table = keys.table(name)
+        if table is not None:
+            values[name] = _read_fields_of(kind, table)
+    config: ModelConfig = _construct(ModelConfig, values, keys)
+    return config
+
+
+def _read_fields_of(kind: Callable[..., Any], keys: Keys) -> Any:
+    return _construct(kind, _read_fields(keys, kind), keys)
+
+
+def _construct(kind: Callable[..., Any], values: dict[str, Any], keys: Keys) -> Any:
     try:
-        for name in ("rope", "rope_local"):
-            if values.get(name) is not None:
-                values[name] = RopeConfig(**values[name])
-        if values.get("moe") is not None:
-            moe = dict(values["moe"])
-            values["moe"] = MoEConfig(**moe | {"dense_layers": tuple(moe.get("dense_layers", ()))})
-        values["layer_types"] = tuple(values.get("layer_types", ()))
-        for name in ("vocab_size", "hidden_size", "num_layers", "num_heads", "max_position_embeddings"):
-            keys.integer(name)
-        return ModelConfig(**values)
-    except TypeError as error:
+        return kind(**values)
+    except TypeError as error:  # a required field is missing
         raise ModelFormatError(f"{keys.source}: not a Chatwright model description: {error}") from None
+
+
+def _read_fields(keys: Keys, kind: Any) -> dict[str, Any]:
+    """The fields of one of our dataclasses, each of the type that it is declared with."""
+    values: dict[str, Any] = {}
+    for name, hint in get_type_hints(kind).items():
+        if not keys.has(name):
+            continue
+        if hint in (int, int | None):
+            values[name] = keys.integer(name)
+        elif hint in (float, float | None):
+            values[name] = keys.number(name)
+        elif hint is bool:
+            values[name] = keys.flag(name, False)
+        elif get_origin(hint) is tuple:
+            values[name] = tuple(keys.items(name) or ())
+        elif get_origin(hint) is Literal:
+            values[name] = keys.text(name, "")
+    return values
 
 
 # --- Llama, Qwen, Gemma: rotary positions, RMSNorm, gated feed-forward ------------------------------------------------
@@ -243,7 +265,7 @@ def _read_window(keys: Keys) -> dict[str, Any]:
     if not keys.flag("use_sliding_window", False):
         return {}
     num_layers, start = keys.integer("num_hidden_layers"), keys.values.get("max_window_layers", 28)
-    layer_types = _read_layer_types(keys) or tuple(
+    layer_types: tuple[LayerType, ...] = _read_layer_types(keys) or tuple(
         "sliding" if isinstance(start, int) and layer >= start else "full" for layer in range(num_layers)
     )
     return {"sliding_window": keys.integer("sliding_window", 4096), "layer_types": layer_types}

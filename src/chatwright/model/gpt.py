@@ -67,7 +67,8 @@ class Block(nn.Module):
         branch = self.mlp(self.mlp_norm(x_BTC))
         if self.mlp_post_norm is not None:
             branch = self.mlp_post_norm(branch)
-        return x_BTC + self.dropout(branch)
+        y_BTC: Tensor = x_BTC + self.dropout(branch)
+        return y_BTC
 
 
 class GPT(nn.Module):
@@ -195,8 +196,8 @@ class GPT(nn.Module):
             x_BTC = x_BTC + self.position_embed(positions_BT)
         elif self.config.position == "sinusoidal":
             x_BTC = x_BTC + sinusoidal_positions(positions_BT, self.config.hidden_size, x_BTC.dtype)
-        x_BTC = self.dropout(x_BTC)
-        return x_BTC
+        embedded: Tensor = self.dropout(x_BTC)
+        return embedded
 
     def _check_length(self, time: int) -> None:
         limit = self.config.max_position_embeddings

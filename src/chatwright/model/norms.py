@@ -33,6 +33,7 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x.float(), self.weight.shape, self.weight.float() + self.offset, self.eps).to(x.dtype)
 
     def extra_repr(self) -> str:
+        """What ``print(model)`` shows between the brackets."""
         return f"{self.weight.shape[0]}, eps={self.eps}, offset={self.offset}"
 
 

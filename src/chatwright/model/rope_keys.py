@@ -5,11 +5,13 @@ one object per kind of layer. Both are read, and both are written so that older 
 """
 
 import math
-from typing import Any, get_args
+from typing import Any
 
 from chatwright.errors import UnsupportedModelError
 from chatwright.model.config import RopeConfig, RopeScaling
 from chatwright.model.hf_keys import Keys
+
+_SCALINGS: dict[str, RopeScaling] = {"default": "none", "linear": "linear", "llama3": "llama3", "yarn": "yarn"}
 
 
 def read_rope(keys: Keys, *, default_theta: float = 10_000.0) -> RopeConfig:
@@ -36,10 +38,11 @@ def _read(settings: Keys, *, theta: float, keys: Keys) -> RopeConfig:
     settings.refuse("partial_rotary_factor", 1, 1.0)
     theta = settings.number("rope_theta", theta)
     kind = settings.text("rope_type", settings.text("type", "default"))
-    scaling: RopeScaling | None = {"default": "none", **{name: name for name in get_args(RopeScaling)}}.get(kind)  # type: ignore[assignment]
+    scaling = _SCALINGS.get(kind)
     if scaling is None:
         raise UnsupportedModelError(
-            f"{settings.source}: rope_type is {kind!r}, which Chatwright does not run; only default, linear, llama3, yarn"
+            f"{settings.source}: rope_type is {kind!r}, which Chatwright does not run; "
+            "only default, linear, llama3 and yarn"
         )
     if scaling == "none":
         return RopeConfig(theta=theta)

@@ -78,7 +78,7 @@ class SafetensorsFolder:
 
     def __init__(self, folder: Path) -> None:
         self.tensors: dict[str, StoredTensor] = {}
-        self._storages: dict[Path, torch.UntypedStorage] = {}
+        self._maps: dict[Path, Tensor] = {}
         if (folder / SINGLE_FILE).is_file():
             self.tensors = read_header(folder / SINGLE_FILE)
             return
@@ -103,11 +103,10 @@ class SafetensorsFolder:
         stored = self.tensors[name]
         if stored.size_bytes == 0:
             return torch.empty(stored.shape, dtype=stored.dtype)
-        if stored.path not in self._storages:
+        if stored.path not in self._maps:
             size = stored.path.stat().st_size
-            self._storages[stored.path] = torch.UntypedStorage.from_file(str(stored.path), False, size)
-        data = torch.empty(0, dtype=torch.uint8).set_(self._storages[stored.path])  # type: ignore[call-overload]
-        data = data[stored.start : stored.start + stored.size_bytes]
+            self._maps[stored.path] = torch.from_file(str(stored.path), shared=False, size=size, dtype=torch.uint8)
+        data = self._maps[stored.path][stored.start : stored.start + stored.size_bytes]
         if stored.start % stored.dtype.itemsize:
             data = data.clone()
         view: Tensor = data.view(stored.dtype).view(stored.shape)
@@ -244,7 +243,7 @@ def write_safetensors(
             for tensor, (name, (dtype, shape)) in zip(tensors, specs.items(), strict=True):
                 assert tuple(tensor.shape) == shape, name
                 data = tensor.detach().to("cpu", dtype).contiguous().reshape(-1)
-                file.write(memoryview(data.view(torch.uint8).numpy()))
+                file.write(data.view(torch.uint8).numpy().data)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from chatwright.errors import StorageError
 from chatwright.model.families import config_to_hf, family_of
+from chatwright.model.generation import FILE_NAME as GENERATION_FILE
 from chatwright.model.generation import (
     GenerationDefaults,
     generation_values,
     read_generation_defaults,
     token_id_values,
 )
-from chatwright.model.generation import FILE_NAME as GENERATION_FILE
 from chatwright.model.gpt import GPT
 from chatwright.model.load import parse_dtype
 from chatwright.model.safetensors_io import INDEX_FILE, SINGLE_FILE, write_safetensors

@@ -198,7 +198,8 @@ def _unstack(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _stack_gate_up(tensors: Sequence[Tensor]) -> list[Tensor]:
-    return [torch.stack(list(tensors)).unflatten(0, (-1, 2)).flatten(1, 2)]
+    rows, width = tensors[0].shape  # gate and up alternate, so each two of them are one expert's
+    return [torch.stack(list(tensors)).view(-1, 2 * rows, width)]
 
 
 def _unstack_gate_up(tensors: Sequence[Tensor]) -> list[Tensor]:
