@@ -4,7 +4,7 @@ Shape legend: C hidden width, I inner width, E experts.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -38,32 +38,10 @@ _NOT_WEIGHTS = re.compile(r"rope_freqs\.weight|blk\.\d+\.attn_rot_embd|blk\.\d+\
 _LAYER = re.compile(r"layers\.(\d+)\.(.+)")
 
 
-def read_weights(
-    file: GGUFFile, config: ModelConfig, shapes: Mapping[str, tuple[int, ...]]
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Our weights, dequantised one after the other.
-
-    Args:
-        file: an open GGUF.
-        config: what ``gguf_config`` made of it.
-        shapes: our names → shapes, which the file must fit.
-    Yields:
-        Name and float32 values.
-    Raises:
-        ModelFormatError: a tensor is missing or of another shape than the metadata say; names it. Raised before the
-            first tensor is read.
-        UnsupportedModelError: the file holds a weight for which we have no place.
-    """
-    reader = _Reader(file, config)
-    reader.check(shapes)
-    for name in shapes:
-        yield name, reader.read(name)
-
-
 def gguf_tensors(
     name: str, weight: np.ndarray, config: ModelConfig, architecture: str
 ) -> Iterable[tuple[str, np.ndarray]]:
-    """One of our weights as the GGUF tensors that hold it; the inverse of reading.
+    """One of our weights as the GGUF tensors that hold it; the inverse of :class:`GGUFWeights`.
 
     For GPT-2, whose q, k and v are one tensor, the caller hands them over joined as ``attn.qkv_proj``.
     """
@@ -87,12 +65,24 @@ def gguf_tensors(
         yield f"{block}.{theirs}.{leaf}", _shifted(name, weight, config.norm_offset)
 
 
-class _Reader:
-    def __init__(self, file: GGUFFile, config: ModelConfig) -> None:
+class GGUFWeights:
+    """Our weights, read from an open GGUF.
+
+    Args:
+        file: the open file.
+        config: what ``gguf_config`` made of it.
+        shapes: our names → shapes, which the file must fit.
+    Raises:
+        ModelFormatError: a tensor is missing or of another shape than the metadata say; names it.
+        UnsupportedModelError: the file holds a weight for which we have no place.
+    """
+
+    def __init__(self, file: GGUFFile, config: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.file = file
         self.config = config
+        self._check(shapes)
 
-    def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def _check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         used = set()
         for name, shape in shapes.items():
             for source, expected in self._sources(name, shape).items():
@@ -113,6 +103,7 @@ class _Reader:
                 )
 
     def read(self, name: str) -> np.ndarray:
+        """One of our weights, dequantised to float32."""
         match = _LAYER.fullmatch(name)
         if match is None:
             module, _, leaf = name.rpartition(".")
