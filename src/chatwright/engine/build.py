@@ -1,0 +1,96 @@
+"""From a model on disk to the runner that serves it best on this machine."""
+
+from pathlib import Path
+
+import torch
+
+from chatwright.engine.cuda_runner import CudaRunner
+from chatwright.engine.memory import free_bytes, kv_budget
+from chatwright.engine.runner import Runner
+from chatwright.engine.torch_runner import TorchRunner
+from chatwright.errors import EngineError, InvalidParameterError, UnsupportedModelError
+from chatwright.model.gpt import GPT
+from chatwright.model.load import load_model, parse_dtype
+
+
+def build_runner(
+    model_path: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    threads: int | None = None,
+    kv_memory_bytes: int | None = None,
+    max_model_len: int | None = None,
+) -> Runner:
+    """Load a model and make it ready to serve.
+
+    Args:
+        model_path: a model folder or ``.gguf`` file.
+        device: "auto" (a CUDA card if there is one, then Apple's, then the CPU), "cuda", "cuda:1", "mps" or "cpu".
+        dtype: "auto", "float32", "bfloat16" or "float16". "auto" is bfloat16 on cards and CPUs that compute in it.
+        threads: CPU threads for the model; None leaves PyTorch's choice.
+        kv_memory_bytes: memory for keys and values, which bounds how much text is in work at once; None takes a share
+            of what the weights leave free.
+        max_model_len: longest prompt and answer together, in tokens; None takes the model's context length.
+    Raises:
+        ModelNotFoundError, ModelFormatError, UnsupportedModelError: the model cannot be loaded.
+        EngineError: the device is not there, or the model does not fit into its memory.
+        InvalidParameterError: an argument is out of bounds.
+    """
+    target = choose_device(device)
+    if threads is not None:
+        if threads < 1:
+            raise InvalidParameterError("threads", f"threads is {threads}; it must be at least 1")
+        torch.set_num_threads(threads)
+    before = free_bytes(target)
+    try:
+        model = load_model(model_path, dtype=choose_dtype(dtype, target), device=target)
+        if kv_memory_bytes is None:
+            kv_memory_bytes = kv_budget(target, weight_bytes(model), before)
+        runner_class = CudaRunner if target.type == "cuda" else TorchRunner
+        return runner_class(model, kv_memory_bytes=kv_memory_bytes, max_model_len=max_model_len)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        free = "unknown" if before is None else f"{before / 2**30:.1f} GiB"
+        raise EngineError(
+            f"{model_path} does not fit into the memory of {target} (free before loading: {free}); use a smaller "
+            "model, dtype bfloat16, a smaller kv_memory_bytes, or another device"
+        ) from error
+
+
+def choose_device(name: str) -> torch.device:
+    """The device for a name; EngineError if this machine does not have it."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InvalidParameterError("device", f"device is {name!r}; use auto, cpu, cuda, cuda:N or mps") from None
+    missing = {"cuda": not torch.cuda.is_available(), "mps": not torch.backends.mps.is_available(), "cpu": False}
+    if device.type not in missing:
+        raise InvalidParameterError("device", f"device is {name!r}; use auto, cpu, cuda, cuda:N or mps")
+    if missing[device.type] or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        raise EngineError(f"device {name!r} is not on this machine, or this PyTorch has no support for it; use cpu")
+    return device
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype | str:
+    """The number format to compute in. "auto": what is fast on the device without loss that anybody notices."""
+    if name != "auto":
+        try:
+            parse_dtype(name)
+        except UnsupportedModelError as error:
+            raise InvalidParameterError("dtype", str(error)) from None
+        return name
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu":
+        # Without instructions for it, bfloat16 on a CPU is converted value by value, which is slower than float32.
+        return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    return "auto"
+
+
+def weight_bytes(model: GPT) -> int:
+    """Memory of a model's weights, in bytes; shared ones count once."""
+    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())

@@ -1,0 +1,86 @@
+"""How much memory there is, and how it is divided between weights and the keys and values of conversations."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from chatwright.errors import EngineError
+
+GIB = 2**30
+CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of the memory that weights leave free goes to keys and values, where the caller does not say.
+
+    Attributes:
+        part: of the free memory, 0 to 1.
+        cap_bytes: at most this much; None for no limit.
+    """
+
+    part: float
+    cap_bytes: int | None
+
+
+# A graphics card is there for the model, so nearly all is taken (the rest is for activations); main memory belongs to
+# other programs too. What is reserved on a CPU becomes resident only as it is used.
+SHARES = {"cuda": Share(0.85, None), "mps": Share(0.25, 4 * GIB), "cpu": Share(0.25, 4 * GIB)}
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that can still be taken on ``device``, in bytes; None where the system does not say."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    known = [value for value in (_system_free_bytes(), _container_free_bytes()) if value is not None]
+    return min(known, default=None)
+
+
+def kv_budget(device: torch.device, weight_bytes: int, free: int | None) -> int:
+    """Memory for keys and values by default, in bytes.
+
+    Args:
+        device: where they are to be.
+        weight_bytes: what the weights take, or will take, of ``free``.
+        free: from :func:`free_bytes`.
+    Raises:
+        EngineError: the weights do not fit.
+    """
+    share = SHARES.get(device.type, SHARES["cpu"])
+    if free is None:
+        return share.cap_bytes or GIB
+    if weight_bytes >= free:
+        raise EngineError(
+            f"the model's weights take {weight_bytes / GIB:.1f} GiB, but only {free / GIB:.1f} GiB are free on "
+            f"{device}; use a smaller model, a smaller dtype (bfloat16), or another device"
+        )
+    budget = int((free - weight_bytes) * share.part)
+    return budget if share.cap_bytes is None else min(budget, share.cap_bytes)
+
+
+def _system_free_bytes() -> int | None:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemAvailable":
+                return int(value.split()[0]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    try:  # macOS says how much there is, but not how much is free
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _container_free_bytes() -> int | None:
+    """What a container's own limit leaves (cgroup version 2); the system's figures know nothing of it."""
+    try:
+        limit = (CGROUP / "memory.max").read_text().strip()
+        used = int((CGROUP / "memory.current").read_text())
+        cache = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+        # Cached files count as used, but are given back when memory is needed.
+        return None if limit == "max" else max(0, int(limit) - used + int(cache.get("inactive_file", 0)))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,200 @@
+"""From a row of logits to one token.
+
+Order of operations, as in transformers: repetition, presence and frequency penalties, logit_bias, constraint,
+temperature, top_k, top_p, min_p; then one uniform number picks the token by inversion of the cumulated probabilities.
+
+The number is a pure function of (seed, answer index, position in the sequence), not the next of a stream. So the same
+seed gives the same text whatever else is in the batch, after a preemption, and when a cut answer is continued by a new
+request.
+"""
+
+import secrets
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatwright.engine.generation import TokenLogprob
+from chatwright.engine.params import SamplingParams
+from chatwright.errors import EngineError
+
+Row = NDArray[np.float32]  # the logits of one position, shape [vocab_size]
+FORBIDDEN = np.float32(-np.inf)
+BLOCK = 256  # width of the partial sums by which a token is found without cumulating the whole vocabulary
+
+
+class Sampler:
+    """Chooses the tokens of one answer.
+
+    Args:
+        params: how to choose.
+        index: which of the request's answers this is; each draws its own numbers.
+        seed: the request's seed, already drawn where the caller gave none.
+        prompt_ids: the prompt, which the repetition penalty counts too.
+    """
+
+    def __init__(self, params: SamplingParams, *, index: int, seed: int, prompt_ids: list[int]) -> None:
+        self._params = params
+        self._key = seed.to_bytes(8, "little", signed=True) + index.to_bytes(4, "little")
+        self._counts: dict[int, int] = {}  # token → occurrences in the answer
+        self._penalise_answer = params.presence_penalty != 0 or params.frequency_penalty != 0
+        self._seen: dict[int, None] | None = None  # tokens of prompt and answer, for the repetition penalty
+        if params.repetition_penalty != 1:
+            self._seen = dict.fromkeys(prompt_ids)
+        self._bias_ids = np.fromiter(params.logit_bias.keys(), np.int64, len(params.logit_bias))
+        bias = np.fromiter(params.logit_bias.values(), np.float32, len(params.logit_bias))
+        self._bias = np.where(bias <= -100, FORBIDDEN, bias)
+
+    def adjust(self, logits_V: Row) -> None:
+        """Apply penalties and biases, in place."""
+        params = self._params
+        if self._seen:
+            ids = np.fromiter(self._seen, np.int64, len(self._seen))
+            values = logits_V[ids]
+            penalty = np.float32(params.repetition_penalty)
+            logits_V[ids] = np.where(values > 0, values / penalty, values * penalty)
+        if self._penalise_answer and self._counts:
+            ids = np.fromiter(self._counts.keys(), np.int64, len(self._counts))
+            counts = np.fromiter(self._counts.values(), np.float32, len(self._counts))
+            logits_V[ids] -= params.presence_penalty + params.frequency_penalty * counts
+        if self._bias_ids.size:
+            logits_V[self._bias_ids] += self._bias
+
+    def choose(self, logits_V: Row, position: int) -> int:
+        """The token for ``position`` of the sequence. ``logits_V`` may be overwritten.
+
+        Raises:
+            EngineError: the logits are NaN, or nothing is allowed.
+        """
+        best = int(logits_V.argmax())  # argmax stops at the first NaN, so this one look finds both troubles
+        if not np.isfinite(logits_V[best]):
+            raise EngineError(
+                f"the logits for position {position} have no finite maximum ({logits_V[best]}): the model's weights or "
+                "the number format are broken, or every token is forbidden by logit_bias and constraint"
+            )
+        params = self._params
+        if params.temperature == 0 or params.top_k == 1 or params.top_p == 0:
+            return best
+        return draw(
+            logits_V,
+            float(logits_V[best]),
+            self._uniform(position),
+            temperature=params.temperature,
+            top_k=params.top_k,
+            top_p=params.top_p,
+            min_p=params.min_p,
+        )
+
+    def count(self, token: int) -> None:
+        """Record a token of the answer, for the penalties."""
+        if self._penalise_answer:
+            self._counts[token] = self._counts.get(token, 0) + 1
+        if self._seen is not None:
+            self._seen[token] = None
+
+    def _uniform(self, position: int) -> float:
+        """A number in [0, 1) with 53 random bits."""
+        digest = blake2b(self._key + position.to_bytes(8, "little"), digest_size=8).digest()
+        return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
+
+
+def fresh_seed() -> int:
+    """A seed nobody can guess, for requests that give none."""
+    return secrets.randbits(63)
+
+
+def draw(
+    logits_V: Row, maximum: float, uniform: float, *, temperature: float, top_k: int, top_p: float, min_p: float
+) -> int:
+    """Pick a token by inverting the cumulated probabilities of those that top_k, top_p and min_p leave.
+
+    Args:
+        logits_V: overwritten.
+        maximum: the largest logit, finite.
+        uniform: number in [0, 1).
+        temperature: > 0.
+        top_k: 0 for no limit.
+        top_p, min_p: as in SamplingParams; top_p > 0.
+    """
+    # Probabilities relative to the largest, in (0, 1]: the softmax without its division, which inversion does not need.
+    np.subtract(logits_V, np.float32(maximum), out=logits_V)
+    if temperature != 1:
+        np.multiply(logits_V, np.float32(1 / temperature), out=logits_V)
+    weights_V = np.exp(logits_V, out=logits_V)
+    if not (top_k or top_p < 1 or min_p > 0):
+        return _invert(weights_V, uniform)
+    ids, weights = _candidates(weights_V, top_k=top_k, top_p=top_p, min_p=min_p)
+    cumulated = np.cumsum(weights, dtype=np.float64)
+    return int(ids[min(np.searchsorted(cumulated, uniform * cumulated[-1], side="right"), len(ids) - 1)])
+
+
+def _candidates(
+    weights_V: Row, *, top_k: int, top_p: float, min_p: float
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The tokens that may be drawn, most likely first, and their weights (relative to the largest, which is 1)."""
+    vocab_size = len(weights_V)
+    cut = min_p
+    if 0 < top_k < vocab_size:
+        kth = np.partition(weights_V, vocab_size - top_k)[vocab_size - top_k]
+        cut = max(cut, float(kth))
+    elif top_p < 1:
+        # Tokens below (1 - top_p) / V hold less than 1 - top_p together, so the nucleus lies among the others: dropping
+        # them first is exact and leaves little to sort. Halved, so that rounding of the sum cannot matter.
+        total = float(weights_V.sum())
+        cut = max(cut, 0.5 * (1 - top_p) * total / vocab_size)
+    ids = np.flatnonzero(weights_V >= np.float32(cut)) if cut > 0 else np.arange(vocab_size)
+    weights = weights_V[ids]
+    # Stable, and by id among equals: the choice among ties must not depend on the sort.
+    order = np.argsort(-weights, kind="stable")
+    if 0 < top_k < vocab_size:
+        order = order[:top_k]
+        total = float(weights[order].sum(dtype=np.float64))
+    ids, weights = ids[order], weights[order]
+    if top_p < 1:
+        # A token stays if those before it do not reach top_p yet; the most likely one always stays.
+        before = np.cumsum(weights, dtype=np.float64) - weights
+        keep = int(np.searchsorted(before, top_p * total, side="left"))
+        ids, weights = ids[: max(keep, 1)], weights[: max(keep, 1)]
+    if min_p > 0:
+        keep = int(np.count_nonzero(weights >= np.float32(min_p)))
+        ids, weights = ids[:keep], weights[:keep]
+    return ids, weights
+
+
+def _invert(weights_V: Row, uniform: float) -> int:
+    """The token at which the cumulated weights pass ``uniform`` of their sum; block sums first, then one block."""
+    whole = len(weights_V) // BLOCK * BLOCK
+    sums = weights_V[:whole].reshape(-1, BLOCK).sum(axis=1, dtype=np.float32).astype(np.float64)
+    cumulated = np.cumsum(np.append(sums, weights_V[whole:].sum(dtype=np.float64)))
+    target = uniform * cumulated[-1]
+    block = int(np.searchsorted(cumulated, target, side="right"))
+    start = block * BLOCK
+    inside = np.cumsum(weights_V[start : start + BLOCK], dtype=np.float64)
+    rest = target - (cumulated[block - 1] if block else 0.0)
+    token = start + int(np.searchsorted(inside, rest, side="right"))
+    # Rounding may leave the target just beyond the block's own sum: take its last possible token.
+    last = start + int(np.flatnonzero(weights_V[start : start + BLOCK])[-1])
+    return min(token, last)
+
+
+def log_sum_exp(logits_V: Row) -> float:
+    """log of the summed exponentials: a logit minus this is the token's log-probability."""
+    maximum = logits_V.max()
+    return float(maximum) + float(np.log(np.exp(logits_V - maximum).sum(dtype=np.float64)))
+
+
+def token_logprob(logits_V: Row, token: int, num_top: int) -> TokenLogprob:
+    """Log-probability of ``token`` and of the ``num_top`` most likely ones under unchanged logits."""
+    norm = log_sum_exp(logits_V)
+    return TokenLogprob(token, float(logits_V[token]) - norm, top_logprobs(logits_V, norm, num_top))
+
+
+def top_logprobs(logits_V: Row, norm: float, num_top: int) -> tuple[tuple[int, float], ...]:
+    """The ``num_top`` most likely tokens with their log-probabilities, best first, lower id first among equals."""
+    if num_top == 0:
+        return ()
+    num_top = min(num_top, len(logits_V))
+    kth = np.partition(logits_V, len(logits_V) - num_top)[len(logits_V) - num_top]
+    ids = np.flatnonzero(logits_V >= kth)
+    best = ids[np.argsort(-logits_V[ids], kind="stable")][:num_top]
+    return tuple((int(token), float(logits_V[token]) - norm) for token in best)

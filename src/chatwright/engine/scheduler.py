@@ -1,0 +1,172 @@
+"""Which tokens of which sequences run in the next step.
+
+The contract is a mapping from sequence id to a number of tokens; that one form covers decoding, whole prompts and
+pieces of prompts, mixed freely in one step. The rules, in their order:
+
+1. Every sequence that is decoding gets its one token. If blocks run out, whoever was admitted last is preempted: it
+   gives its blocks back, waits at the head of its queue, and is computed again later (often from the prefix cache).
+2. Waiting sequences are admitted while there are places and blocks, one owner after the other, so that a person with
+   one request does not wait behind another's hundred. Within an owner, first come, first served.
+3. What is left of the step's token budget is shared evenly among the prompts in progress: short ones are through at
+   once, a long one goes on piece by piece, and nobody's decoding waits longer than one budget's worth of work.
+"""
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+from chatwright.engine.blocks import BlockManager
+from chatwright.engine.sequence import Sequence
+
+
+@dataclass(slots=True)
+class Plan:
+    """The work of one step.
+
+    Attributes:
+        num_tokens: sequence id → how many of its tokens to run.
+        copies: (source, target) blocks to copy before running, in this order.
+    """
+
+    num_tokens: dict[str, int] = field(default_factory=dict)
+    copies: list[tuple[int, int]] = field(default_factory=list)
+
+
+class Scheduler:
+    """Keeps the queues and the running batch.
+
+    Args:
+        blocks: the memory to hand out.
+        max_num_seqs: most sequences that run together.
+        max_batch_tokens: most tokens in one step; at least ``max_num_seqs``, so that decoding always fits.
+    """
+
+    def __init__(self, blocks: BlockManager, *, max_num_seqs: int, max_batch_tokens: int) -> None:
+        assert max_batch_tokens >= max_num_seqs >= 1
+        self.blocks = blocks
+        self.max_num_seqs = max_num_seqs
+        self.max_batch_tokens = max_batch_tokens
+        self.running: dict[str, Sequence] = {}  # in the order of admission
+        self.num_preemptions = 0
+        self.num_cached_tokens = 0
+        self._waiting: OrderedDict[str, deque[list[Sequence]]] = OrderedDict()  # the owner whose turn it is comes first
+        self._used_slots = 0
+
+    @property
+    def num_waiting(self) -> int:
+        """Sequences in the queues."""
+        return sum(len(group) for queue in self._waiting.values() for group in queue)
+
+    def add(self, sequence: Sequence) -> None:
+        """Put a sequence at the end of its owner's queue."""
+        self._waiting.setdefault(sequence.owner, deque()).append(sequence.group)
+
+    def fork(self, parent: Sequence, child: Sequence) -> None:
+        """Let ``child``, a copy of the running ``parent``, run beside it, or wait if every place is taken.
+
+        A parent that holds more than one slot gives one to the child.
+        """
+        if parent.slots > 1:
+            parent.slots -= 1
+            self._used_slots -= 1
+        elif self._used_slots >= self.max_num_seqs:
+            self.add(child)
+            return
+        self.blocks.fork(parent, child)
+        self._start(child)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Forget a sequence, running or waiting, and take its blocks back."""
+        if sequence.id in self.running:
+            self._stop(sequence)
+            return
+        queue = self._waiting.get(sequence.owner, deque())
+        for group in queue:
+            if sequence in group:
+                group.remove(sequence)
+                if not group:
+                    queue.remove(group)
+                break
+        if not queue:
+            self._waiting.pop(sequence.owner, None)
+
+    def schedule(self) -> Plan:
+        """Decide the next step; the plan is empty when there is nothing to run."""
+        plan = Plan()
+        preempted = self._decode(plan)
+        if self._waiting and not preempted:  # what was just preempted would only be admitted to be preempted again
+            self._admit(self.max_batch_tokens - len(plan.num_tokens))
+        if len(plan.num_tokens) < len(self.running):
+            self._share(plan)
+        return plan
+
+    def _decode(self, plan: Plan) -> bool:
+        preempted = False
+        for sequence in list(self.running.values()):
+            if len(sequence.tokens) - sequence.num_computed != 1 or sequence.id not in self.running:
+                continue
+            while not self.blocks.extend(sequence, plan.copies):
+                preempted = True
+                victim = next(reversed(self.running.values()))
+                self._preempt(victim, plan)
+                if sequence.id not in self.running:
+                    break
+            else:
+                plan.num_tokens[sequence.id] = 1
+        return preempted
+
+    def _preempt(self, victim: Sequence, plan: Plan) -> None:
+        self.num_preemptions += 1
+        for sequence in victim.group:
+            plan.num_tokens.pop(sequence.id, None)
+            self._stop(sequence)
+        self._waiting.setdefault(victim.owner, deque()).appendleft(victim.group)
+
+    def _admit(self, budget: int) -> None:
+        while self._waiting and budget > 0:
+            owner, queue = next(iter(self._waiting.items()))
+            group = queue[0]
+            # The head of the line waits until it fits, and everybody behind it: else small requests could pass a
+            # large one for ever.
+            if not self._allocate(group):
+                return
+            queue.popleft()
+            self._waiting.move_to_end(owner)
+            if not queue:
+                del self._waiting[owner]
+            for sequence in group:
+                self._start(sequence)
+                self.num_cached_tokens += sequence.num_cached
+                budget -= min(sequence.remaining, budget)
+
+    def _allocate(self, group: list[Sequence]) -> bool:
+        if self._used_slots + sum(sequence.slots for sequence in group) > self.max_num_seqs:
+            return False
+        for i, sequence in enumerate(group):
+            # One block for each sequence that runs already, or the newcomer would be preempted in its first steps.
+            if not self.blocks.allocate(sequence, spare=len(self.running)):
+                for earlier in group[:i]:
+                    self.blocks.release(earlier)
+                return False
+        return True
+
+    def _share(self, plan: Plan) -> None:
+        """Share the rest of the budget among the prompts: equal parts, and what short ones leave goes to the others."""
+        budget = self.max_batch_tokens - len(plan.num_tokens)
+        prompts = [s for s in self.running.values() if s.remaining and s.id not in plan.num_tokens]
+        prompts.sort(key=lambda sequence: sequence.remaining)
+        for i, sequence in enumerate(prompts):
+            num_tokens = min(sequence.remaining, budget // (len(prompts) - i))
+            if sequence.max_chunk is not None:
+                num_tokens = min(num_tokens, sequence.max_chunk)
+            if num_tokens:
+                plan.num_tokens[sequence.id] = num_tokens
+                budget -= num_tokens
+
+    def _start(self, sequence: Sequence) -> None:
+        self.running[sequence.id] = sequence
+        self._used_slots += sequence.slots
+
+    def _stop(self, sequence: Sequence) -> None:
+        del self.running[sequence.id]
+        self._used_slots -= sequence.slots
+        self.blocks.release(sequence)
