@@ -152,6 +152,6 @@ def _fill(folder: Path, file: GGUFFile, dtype: ConvertedDtype) -> None:
 
 def _cannot_convert(source: Path, place: Path, error: OSError) -> StorageError:
     return StorageError(
-        f"{source} cannot be converted in {place}: {error.strerror or error}; free some space, or set CHATWRIGHT_CACHE to a folder on "
-        "another disk"
+        f"{source} cannot be converted in {place}: {error.strerror or error}; free some space, or set "
+        "CHATWRIGHT_CACHE to a folder on another disk"
     )

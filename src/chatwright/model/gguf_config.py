@@ -19,8 +19,10 @@ GEMMA3_PATTERN = 6  # every sixth layer of Gemma 3 sees everything
 GEMMA3_LOCAL_THETA = 10_000.0
 # llama.cpp knows the 27B by its depth and scales its queries by hidden_size / num_heads instead of the head's width.
 GEMMA3_27B_LAYERS = 62
-LARGEST_INTEGER = 2**31 - 1
-LARGEST_DEPTH = 10_000  # a lying block_count must not make us loop over a billion layers
+# Beyond any model: lying sizes must not make us loop over a billion layers or compute with more than 64 bits.
+LARGEST_CONTEXT = 2**31 - 1
+LARGEST_WIDTH = 2**24
+LARGEST_COUNT = 2**16  # heads, experts, width of a head
 # Keys that would change the arithmetic in ways we do not compute, unless they are 0.
 _MUST_BE_ZERO = (
     "attention.clamp_kqv",
@@ -78,7 +80,7 @@ class _Keys:
     def name(self, key: str) -> str:
         return f"{self.file.architecture}.{key}"
 
-    def integer(self, key: str, default: int | None = None, *, largest: int = LARGEST_INTEGER) -> int:
+    def integer(self, key: str, default: int | None = None, *, largest: int = LARGEST_COUNT) -> int:
         """A positive integer; a list with one entry per layer is accepted where all are equal."""
         value = self.file.metadata.get(self.name(key))
         if isinstance(value, list) and value and all(entry == value[0] for entry in value):
@@ -118,15 +120,26 @@ def _common_fields(keys: _Keys) -> dict[str, Any]:
     embedding = keys.file.tensors.get("token_embd.weight")
     if embedding is None or len(embedding.shape) != 2:
         raise ModelFormatError(f"{keys.file.path}: the tensor 'token_embd.weight' is missing or no matrix")
+    hidden_size = keys.integer("embedding_length", largest=LARGEST_WIDTH)
+    if embedding.shape[1] != hidden_size:
+        raise ModelFormatError(
+            f"{keys.file.path}: tensor 'token_embd.weight' has the shape {list(embedding.shape)}, but embedding_length "
+            f"is {hidden_size}"
+        )
+    num_layers = keys.integer("block_count")
+    if num_layers > len(keys.file.tensors):
+        raise ModelFormatError(
+            f"{keys.file.path}: block_count is {num_layers}, but there are only {len(keys.file.tensors)} tensors"
+        )
     num_heads = keys.integer("attention.head_count")
     return {
         "vocab_size": embedding.shape[0],
-        "hidden_size": keys.integer("embedding_length"),
-        "num_layers": keys.integer("block_count", largest=LARGEST_DEPTH),
+        "hidden_size": hidden_size,
+        "num_layers": num_layers,
         "num_heads": num_heads,
         "num_kv_heads": keys.integer("attention.head_count_kv", num_heads),
-        "intermediate_size": keys.integer("feed_forward_length"),
-        "max_position_embeddings": keys.integer("context_length"),
+        "intermediate_size": keys.integer("feed_forward_length", largest=LARGEST_WIDTH),
+        "max_position_embeddings": keys.integer("context_length", largest=LARGEST_CONTEXT),
         "tie_embeddings": "output.weight" not in keys.file.tensors,
         "qkv_bias": keys.has_bias("attn_q", "attn_qkv"),
         "output_bias": keys.has_bias("attn_output"),
@@ -157,8 +170,9 @@ def _llama_fields(keys: _Keys, common: dict[str, Any]) -> dict[str, Any]:
 
 
 def _moe(keys: _Keys) -> MoEConfig:
-    experts, used = keys.integer("expert_count", largest=65_536), keys.integer("expert_used_count")
-    size = keys.integer("expert_feed_forward_length", max(1, keys.integer("feed_forward_length") // used))
+    experts, used = keys.integer("expert_count"), keys.integer("expert_used_count")
+    default = max(1, keys.integer("feed_forward_length", largest=LARGEST_WIDTH) // used)
+    size = keys.integer("expert_feed_forward_length", default, largest=LARGEST_WIDTH)
     return MoEConfig(num_experts=experts, num_experts_per_token=used, intermediate_size=size)
 
 
@@ -226,7 +240,7 @@ def _rope(keys: _Keys, head_dim: int) -> RopeConfig:
             raise ModelFormatError(f"{keys.file.path}: rope.scaling.{key} is {value!r}, not a number")
     factors = keys.file.tensors.get("rope_freqs.weight")
     if factors is None:
-        return scaling_from_metadata(values, theta, keys.integer("context_length"))
+        return scaling_from_metadata(values, theta, keys.integer("context_length", largest=LARGEST_CONTEXT))
     if factors.shape != (head_dim // 2,):
         raise ModelFormatError(f"{keys.file.path}: tensor 'rope_freqs.weight' has the shape {list(factors.shape)}")
     original = values.get("original_context_length")

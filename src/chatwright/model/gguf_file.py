@@ -26,11 +26,12 @@ class GGUFFile:
         tensors: name → where it lies, in file order.
     """
 
-    def __init__(self, path: Path, stream: BinaryIO) -> None:
+    def __init__(
+        self, path: Path, metadata: Mapping[str, Value], tensors: Mapping[str, TensorInfo], stream: BinaryIO
+    ) -> None:
         self.path = path
-        self.metadata: Mapping[str, Value]
-        self.tensors: Mapping[str, TensorInfo]
-        self.metadata, self.tensors = parse_header(path, stream)
+        self.metadata = metadata
+        self.tensors = tensors
         self._stream = stream
 
     def __enter__(self) -> Self:
@@ -136,7 +137,8 @@ def open_gguf(path: str | Path) -> GGUFFile:
     except OSError as error:
         raise ModelFormatError(f"{path} cannot be read: {error.strerror}") from None
     try:
-        return GGUFFile(path, stream)
+        metadata, tensors = parse_header(path, stream)
+        return GGUFFile(path, metadata, tensors, stream)
     except BaseException:
         stream.close()
         raise
