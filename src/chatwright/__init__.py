@@ -11,11 +11,12 @@ from chatwright.errors import ChatwrightError
 
 if TYPE_CHECKING:
     from chatwright.engine.params import Constraint, SamplingParams
+    from chatwright.loaded import load_tokenizer
     from chatwright.model.hub import pull
     from chatwright.model.load import load_model
     from chatwright.model.resolve import resolve_model
     from chatwright.session import Chat, Reply
-    from chatwright.tokenizer import Tokenizer, load_tokenizer
+    from chatwright.tokenizer import Tokenizer
 
 try:
     __version__ = version("chatwright")
@@ -29,7 +30,7 @@ _HOME_OF = {
     "SamplingParams": "chatwright.engine.params",
     "Tokenizer": "chatwright.tokenizer",
     "load_model": "chatwright.model.load",
-    "load_tokenizer": "chatwright.tokenizer",
+    "load_tokenizer": "chatwright.loaded",
     "pull": "chatwright.model.hub",
     "resolve_model": "chatwright.model.resolve",
 }

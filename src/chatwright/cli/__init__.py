@@ -1,1 +1,1 @@
-"""The command line: one module per command, imported when that command runs. Knows everything below it; is known by none."""
+"""The command line: one module per command, imported when that command runs. Known by no other room."""

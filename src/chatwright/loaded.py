@@ -1,0 +1,130 @@
+"""Everything that it takes to answer, opened together: engine, tokenizer, chat template, the makers' settings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from chatwright.chat import ChatTemplate, Fitted, Message, Policy, fit_context
+from chatwright.engine.build import build_runner, choose_device, choose_dtype
+from chatwright.engine.engine import Engine
+from chatwright.engine.params import SamplingParams
+from chatwright.model.conversion import converted
+from chatwright.model.generation import GenerationDefaults, read_generation_defaults
+from chatwright.model.load import parse_dtype
+from chatwright.model.resolve import resolve_model
+from chatwright.tokenizer import Tokenizer
+
+# An answer needs room. Where the caller sets no max_tokens, "drop_oldest" keeps this much free, so that an answer is
+# not cut after a word because the conversation fills the context to the brim.
+ANSWER_ROOM_TOKENS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that answers.
+
+    Attributes:
+        source: the folder or ``.gguf`` file that it came from.
+        engine: generates.
+        tokenizer, template: turn messages into the model's tokens.
+        sampling: what its makers advise, over our own defaults.
+    """
+
+    source: Path
+    engine: Engine
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    sampling: SamplingParams
+
+    @classmethod
+    def open(
+        cls,
+        source: str | Path | None = None,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        threads: int | None = None,
+        max_model_len: int | None = None,
+    ) -> Self:
+        """Load a model with all that belongs to it.
+
+        Args:
+            source: as for :func:`chatwright.resolve_model`.
+            device, dtype, threads, max_model_len: as for :func:`chatwright.engine.build_runner`.
+
+        Raises:
+            ModelNotFoundError, ModelFormatError, UnsupportedModelError, TemplateError: the model cannot be used.
+            InvalidParameterError: an option is not allowed.
+            EngineError, StorageError: there is no such device, or not enough memory or disk.
+        """
+        path = resolve_model(source)
+        folder = model_folder(path, device=device, dtype=dtype)
+        # What is quick to read comes first: a broken template shows before the weights are loaded.
+        tokenizer = Tokenizer.from_folder(folder)
+        template = ChatTemplate(tokenizer)
+        defaults = read_generation_defaults(folder)
+        runner = build_runner(path, device=device, dtype=dtype, threads=threads, max_model_len=max_model_len)
+        engine = Engine(runner, tokenizer, eos_ids=_end_ids(defaults, tokenizer, template))
+        return cls(path, engine, tokenizer, template, _sampling(defaults, template))
+
+    def fit(
+        self, messages: Sequence[Message], policy: Policy, max_tokens: int | None, *, continue_final: bool = False
+    ) -> Fitted:
+        """The prompt for ``messages``, leaving room for an answer of ``max_tokens``.
+
+        Raises:
+            ContextLengthError: it does not fit by this policy.
+        """
+        context = self.engine.max_model_len
+        if max_tokens is None:
+            max_tokens = ANSWER_ROOM_TOKENS if policy == "drop_oldest" else 1
+        room = context - min(max_tokens, context // 2)
+        return fit_context(self.template, messages, max_tokens=room, policy=policy, continue_final=continue_final)
+
+    def close(self) -> None:
+        """Free its memory and threads; answers in flight end with EngineError."""
+        self.engine.close()
+
+
+def load_tokenizer(source: str | Path | None = None) -> Tokenizer:
+    """The tokenizer of a model.
+
+    Args:
+        source: as for :func:`chatwright.resolve_model`: None for the embedded default, a folder, a file or a name. A
+            folder that holds a tokenizer and no model will do.
+
+    Raises:
+        ModelNotFoundError, ModelFormatError, UnsupportedModelError: there is none, or it cannot be read.
+    """
+    if source is not None and (Path(source) / "tokenizer.json").is_file():
+        return Tokenizer.from_folder(source)
+    return Tokenizer.from_folder(model_folder(resolve_model(source)))
+
+
+def model_folder(path: Path, *, device: str = "auto", dtype: str = "auto") -> Path:
+    """The Hugging Face folder of a resolved model: itself, or what its GGUF file is converted to.
+
+    Of a GGUF file it is the very conversion that :func:`chatwright.engine.build_runner` uses with the same options.
+    """
+    if path.is_dir():
+        return path
+    wanted = choose_dtype(dtype, choose_device(device))
+    return converted(path, "bfloat16" if str(parse_dtype(wanted)) == "torch.bfloat16" else "float32")
+
+
+def _end_ids(defaults: GenerationDefaults, tokenizer: Tokenizer, template: ChatTemplate) -> frozenset[int]:
+    """Every token that ends an answer; of the three places that name them, makers forget one or another."""
+    known = {*defaults.eos_token_ids, tokenizer.eos_id, template.turn_end_id}
+    return frozenset(token for token in known if token is not None)
+
+
+def _sampling(defaults: GenerationDefaults, template: ChatTemplate) -> SamplingParams:
+    advised = {
+        "temperature": defaults.temperature,
+        "top_p": defaults.top_p,
+        "top_k": defaults.top_k,
+        "repetition_penalty": defaults.repetition_penalty,
+    }
+    given = {name: value for name, value in advised.items() if value is not None}
+    return SamplingParams().replace(**given, stop=template.stop_texts)
