@@ -121,44 +121,42 @@ def draw(
     if temperature != 1:
         np.multiply(logits_V, np.float32(1 / temperature), out=logits_V)
     weights_V = np.exp(logits_V, out=logits_V)
-    if not (top_k or top_p < 1 or min_p > 0):
-        return _invert(weights_V, uniform)
-    ids, weights = _candidates(weights_V, top_k=top_k, top_p=top_p, min_p=min_p)
-    cumulated = np.cumsum(weights, dtype=np.float64)
-    return int(ids[min(np.searchsorted(cumulated, uniform * cumulated[-1], side="right"), len(ids) - 1)])
+    if top_k or top_p < 1 or min_p > 0:
+        _truncate(weights_V, top_k=top_k, top_p=top_p, min_p=min_p)
+    return _invert(weights_V, uniform)
 
 
-def _candidates(
-    weights_V: Row, *, top_k: int, top_p: float, min_p: float
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The tokens that may be drawn, most likely first, and their weights (relative to the largest, which is 1)."""
+def _truncate(weights_V: Row, *, top_k: int, top_p: float, min_p: float) -> None:
+    """Set the weights (relative to the largest, which is 1) of all tokens that may not be drawn to zero.
+
+    Only values are sorted, and few of them, to find the lowest weight that stays; the tokens keep their places.
+    """
     vocab_size = len(weights_V)
-    cut = min_p
+    kept = weights_V
     if 0 < top_k < vocab_size:
-        kth = np.partition(weights_V, vocab_size - top_k)[vocab_size - top_k]
-        cut = max(cut, float(kth))
-    elif top_p < 1:
-        # Tokens below (1 - top_p) / V hold less than 1 - top_p together, so the nucleus lies among the others: dropping
-        # them first is exact and leaves little to sort. Halved, so that rounding of the sum cannot matter.
-        total = float(weights_V.sum())
-        cut = max(cut, 0.5 * (1 - top_p) * total / vocab_size)
-    ids = np.flatnonzero(weights_V >= np.float32(cut)) if cut > 0 else np.arange(vocab_size)
-    weights = weights_V[ids]
-    # Stable, and by id among equals: the choice among ties must not depend on the sort.
-    order = np.argsort(-weights, kind="stable")
-    if 0 < top_k < vocab_size:
-        order = order[:top_k]
-        total = float(weights[order].sum(dtype=np.float64))
-    ids, weights = ids[order], weights[order]
+        kept = np.partition(weights_V, vocab_size - top_k)[vocab_size - top_k :]
     if top_p < 1:
-        # A token stays if those before it do not reach top_p yet; the most likely one always stays.
-        before = np.cumsum(weights, dtype=np.float64) - weights
-        keep = int(np.searchsorted(before, top_p * total, side="left"))
-        ids, weights = ids[: max(keep, 1)], weights[: max(keep, 1)]
+        target = top_p * float(kept.sum(dtype=np.float64))
+        if kept is weights_V:
+            # Tokens below (1 - top_p) / V hold less than 1 - top_p together, so the nucleus lies among the others:
+            # leaving them out is exact. Halved, so that rounding of the sum cannot matter. Mostly a far higher cut
+            # leaves enough already, and next to nothing to sort.
+            exact = 0.5 * (target / top_p - target) / vocab_size
+            for cut in (max(exact, 1e-4), exact):
+                kept = weights_V[np.flatnonzero(weights_V > np.float32(cut))]  # a boolean index takes 5 × as long
+                if kept.sum(dtype=np.float64) >= target:
+                    break
+        kept = np.sort(kept)[::-1]
+        cumulated = np.cumsum(kept, dtype=np.float64)
+        kept = kept[: int(np.searchsorted(cumulated, target, side="left")) + 1]
+    if kept is not weights_V:
+        lowest = kept.min()
+        ties = np.flatnonzero(weights_V == lowest)
+        stay = np.count_nonzero(kept == lowest)
+        weights_V *= weights_V >= lowest
+        weights_V[ties[stay:]] = 0  # of equal tokens, the first by id stay
     if min_p > 0:
-        keep = int(np.count_nonzero(weights >= np.float32(min_p)))
-        ids, weights = ids[:keep], weights[:keep]
-    return ids, weights
+        weights_V *= weights_V >= np.float32(min_p)
 
 
 def _invert(weights_V: Row, uniform: float) -> int:
