@@ -252,7 +252,7 @@ def _write_llama(config: ModelConfig) -> dict[str, Any]:
 
 def _read_mistral(keys: Keys) -> ModelConfig:
     window = keys.optional_integer("sliding_window")
-    layers: tuple[LayerType, ...] = ("sliding",) * keys.integer("num_hidden_layers") if window else ()
+    layers = _sliding(keys.integer("num_hidden_layers")) if window else ()
     return _read_llama_shape(keys, sliding_window=window, layer_types=layers)
 
 
@@ -264,19 +264,27 @@ def _read_window(keys: Keys) -> dict[str, Any]:
     """Qwen's sliding layers: a list, or all layers from ``max_window_layers`` on."""
     if not keys.flag("use_sliding_window", False):
         return {}
-    num_layers, start = keys.integer("num_hidden_layers"), keys.values.get("max_window_layers", 28)
-    layer_types: tuple[LayerType, ...] = _read_layer_types(keys) or tuple(
-        "sliding" if isinstance(start, int) and layer >= start else "full" for layer in range(num_layers)
-    )
+    layer_types = _read_layer_types(keys)
+    if not layer_types:
+        # 0 (all layers slide) is a legal value here
+        start = 0 if keys.values.get("max_window_layers") == 0 else keys.integer("max_window_layers", 28)
+        num_layers = keys.integer("num_hidden_layers")
+        layer_types = _sliding(num_layers, start)
     return {"sliding_window": keys.integer("sliding_window", 4096), "layer_types": layer_types}
 
 
+def _sliding(num_layers: int, start: int = 0) -> tuple[LayerType, ...]:
+    """All layers slide from ``start`` on."""
+    return tuple("sliding" if layer >= start else "full" for layer in range(num_layers))
+
+
 def _read_layer_types(keys: Keys) -> tuple[LayerType, ...]:
-    names = keys.items("layer_types") or []
-    for name in names:
-        if name not in _LAYER_TYPES:
+    types: list[LayerType] = []
+    for name in keys.items("layer_types") or []:
+        if not isinstance(name, str) or name not in _LAYER_TYPES:
             raise UnsupportedModelError(f"{keys.source}: layer_types has {name!r}, which Chatwright does not run")
-    return tuple(_LAYER_TYPES[name] for name in names)
+        types.append(_LAYER_TYPES[name])
+    return tuple(types)
 
 
 def _write_layer_types(config: ModelConfig) -> list[str]:
@@ -334,7 +342,7 @@ def _read_qwen3_moe(keys: Keys) -> ModelConfig:
         qkv_bias=bias,
         output_bias=bias,
         sliding_window=window,
-        layer_types=("sliding",) * num_layers if window else (),
+        layer_types=_sliding(num_layers) if window else (),
     )
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chatwright.errors import ContextLengthError
+from chatwright.errors import ContextLengthError, InvalidParameterError
 from chatwright.model.attention import Attend, Attention, DenseAttend
 from chatwright.model.config import ModelConfig, RopeConfig
 from chatwright.model.feed_forward import make_feed_forward
@@ -122,9 +122,9 @@ class GPT(nn.Module):
             Logits in the dtype of the weights, and what else was asked for.
         Raises:
             ContextLengthError: learned positions end before the sequence does.
+            InvalidParameterError: arguments of the wrong shape, or that exclude each other.
         """
-        if attend is not None and (attention_mask is not None or output_attentions):
-            raise TypeError("attention_mask and output_attentions belong to the default attention; attend replaces it")
+        _check_arguments(input_ids_BT, attention_mask, attend, output_attentions, num_logits)
         recorder = None
         if attend is None:
             recorder = DenseAttend(
@@ -134,7 +134,7 @@ class GPT(nn.Module):
         if positions is None:
             self._check_length(input_ids_BT.shape[1])
             positions = torch.arange(input_ids_BT.shape[1], device=input_ids_BT.device)[None]
-        x_BTC = self._embed(input_ids_BT, positions)
+        x_BTC = self.embed_tokens(input_ids_BT, positions)
         rotations = {rope: rotary(positions, x_BTC.dtype) for rope, rotary in self._rotaries.items()}
         hidden_states: list[Tensor] = []
         for layer, block in enumerate(self.layers):
@@ -153,7 +153,9 @@ class GPT(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Apply the output head to normed hidden states [..., C]; the result is [..., V]."""
-        return F.linear(hidden, self.embed.weight if self.head is None else self.head.weight)
+        weight = self.embed.weight if self.head is None else self.head.weight
+        # As a matrix: given a view with three dimensions, PyTorch may copy the whole head to multiply it in batches.
+        return F.linear(hidden.reshape(-1, hidden.shape[-1]), weight).view(*hidden.shape[:-1], weight.shape[0])
 
     def num_parameters(self, non_embedding: bool = False) -> int:
         """Number of weights; a tied head counts once.
@@ -187,11 +189,12 @@ class GPT(nn.Module):
             else:
                 parameter.normal_(0.0, std, generator=generator)
 
-    def _embed(self, input_ids_BT: Tensor, positions_BT: Tensor) -> Tensor:
+    def embed_tokens(self, input_ids_BT: Tensor, positions_BT: Tensor) -> Tensor:
+        """The residual stream before the first block [B, T, C]: token embeddings, scaled, with absolute positions."""
         x_BTC: Tensor = self.embed(input_ids_BT)
         if self.config.embedding_scale != 1.0:
             # The factor is rounded to the dtype of the weights first: Gemma was trained that way.
-            x_BTC = x_BTC * torch.tensor(self.config.embedding_scale, dtype=x_BTC.dtype).item()
+            x_BTC = x_BTC * torch.tensor(self.config.embedding_scale, dtype=x_BTC.dtype)
         if self.position_embed is not None:
             x_BTC = x_BTC + self.position_embed(positions_BT)
         elif self.config.position == "sinusoidal":
@@ -215,6 +218,29 @@ def _make_rotaries(config: ModelConfig) -> dict[RopeConfig, Rotary]:
         return {}
     ropes = {config.layer_rope(layer) for layer in range(config.num_layers)}
     return {rope: Rotary(rope, config.head_size) for rope in ropes}
+
+
+def _check_arguments(
+    input_ids_BT: Tensor,
+    attention_mask: Tensor | None,
+    attend: Attend | None,
+    output_attentions: bool,
+    num_logits: int | Tensor | None,
+) -> None:
+    if input_ids_BT.dim() != 2:
+        raise InvalidParameterError("input_ids", f"input_ids has shape {list(input_ids_BT.shape)}; it must be [B, T]")
+    if attention_mask is not None and attention_mask.shape != input_ids_BT.shape:
+        raise InvalidParameterError(
+            "attention_mask",
+            f"attention_mask has shape {list(attention_mask.shape)}; it must be that of input_ids, "
+            f"{list(input_ids_BT.shape)}",
+        )
+    if attend is not None and (attention_mask is not None or output_attentions):
+        raise InvalidParameterError(
+            "attend", "attention_mask and output_attentions belong to the default attention, which attend replaces"
+        )
+    if isinstance(num_logits, int) and num_logits < 0:
+        raise InvalidParameterError("num_logits", f"num_logits is {num_logits}; it must be 0 or more")
 
 
 def _select(x_BTC: Tensor, num_logits: int | Tensor | None) -> Tensor:

@@ -7,15 +7,28 @@ from typing import Any, TypeVar
 
 from chatwright.errors import ModelFormatError, ModelNotFoundError, UnsupportedModelError
 
-# Larger values are refused before anything is built from them: no model has them, and a file must not be able to make
-# us loop over a billion layers.
+# Larger values are refused before anything is built from them. No model has them, a file must not be able to make us
+# loop over a billion layers, and the size in bytes of any tensor made of two or three of them stays below 2**63.
+_LAYERS, _HEADS, _WIDTH = 10_000, 2**14, 2**20
 _LARGEST = {
-    "num_hidden_layers": 10_000,
-    "n_layer": 10_000,
-    "num_experts": 100_000,
-    "num_local_experts": 100_000,
+    "vocab_size": 2**26,
+    "max_position_embeddings": 2**31,
+    "original_max_position_embeddings": 2**31,
+    "n_positions": 2**31,
+    "num_hidden_layers": _LAYERS,
+    "num_layers": _LAYERS,
+    "n_layer": _LAYERS,
+    "num_attention_heads": _HEADS,
+    "num_key_value_heads": _HEADS,
+    "num_heads": _HEADS,
+    "num_kv_heads": _HEADS,
+    "n_head": _HEADS,
+    "head_dim": 2**14,
+    "num_experts": 2**14,
+    "num_local_experts": 2**14,
+    "sliding_window": 2**31,
 }
-_LARGEST_OTHER = 2**31
+_MAX_JSON_BYTES = 100_000_000
 _T = TypeVar("_T")
 
 
@@ -41,7 +54,7 @@ class Keys:
         value = default if value is None else value
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise self._bad(key, value, "a positive integer")
-        if value > (largest := _LARGEST.get(key, _LARGEST_OTHER)):
+        if value > (largest := _LARGEST.get(key, _WIDTH)):
             raise self._bad(key, value, f"at most {largest}")
         return value
 
@@ -118,13 +131,15 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
     Raises:
         ModelNotFoundError: there is no such file.
-        ModelFormatError: it is not UTF-8, not JSON, or not an object.
+        ModelFormatError: it is not UTF-8, not JSON, not an object, or too large to be what it should be.
     """
     try:
+        if path.stat().st_size > _MAX_JSON_BYTES:
+            raise ModelFormatError(f"{path} is larger than {_MAX_JSON_BYTES} bytes; it cannot be a model's description")
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelNotFoundError(f"{path} does not exist; a model folder needs it") from None
-    except (ValueError, RecursionError, OSError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, OSError) as error:
         raise ModelFormatError(f"{path} cannot be read as JSON: {error}; fetch the model again") from None
     if not isinstance(value, dict):
         raise ModelFormatError(f"{path} must hold a JSON object, not {type(value).__name__}; fetch the model again")

@@ -71,7 +71,7 @@ def load_folder(folder: str | Path, *, dtype: torch.dtype | None = None, device:
     _check_weight_files(folder)
     stored = SafetensorsFolder(folder)
     table = None if values["model_type"] == OWN_FORMAT else FAMILIES[values["model_type"]].names
-    _check_size(folder, config, stored)
+    _check_size(folder, config, stored, table)
     config = _with_stored_head(config, stored, table)
     with torch.device("meta"):
         model = GPT(config)
@@ -121,12 +121,15 @@ def _check_weight_files(folder: Path) -> None:
     raise ModelNotFoundError(f"{folder} holds neither {SINGLE_FILE} nor {INDEX_FILE}; fetch the model again")
 
 
-def _check_size(folder: Path, config: ModelConfig, stored: SafetensorsFolder) -> None:
+def _check_size(folder: Path, config: ModelConfig, stored: SafetensorsFolder, table: NameTable | None) -> None:
     """Refuse a config with far more layers or experts than there are tensors, before anything is built from it."""
-    if config.num_layers > len(stored.tensors):
+    wanted = config.num_layers
+    if config.moe is not None and table is not None:
+        wanted += config.moe.num_experts * sum(config.is_moe(layer) for layer in range(config.num_layers))
+    if wanted > len(stored.tensors):
         raise ModelFormatError(
-            f"{folder / 'config.json'} describes {config.num_layers} layers, but the weights are only "
-            f"{len(stored.tensors)} tensors; the files do not belong together"
+            f"{folder / 'config.json'} describes {config.num_layers} layers, which take {wanted} tensors or more, but "
+            f"the weights are only {len(stored.tensors)}; the files do not belong together"
         )
 
 

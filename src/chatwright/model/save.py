@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from chatwright.model.load import parse_dtype
 from chatwright.model.safetensors_io import INDEX_FILE, SINGLE_FILE, write_safetensors
 from chatwright.model.weight_names import WeightRule, weight_rules
 
+_MODEL_FILE = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 _Spec = tuple[torch.dtype, tuple[int, ...]]
 
 
@@ -36,8 +38,9 @@ def save_model(
 ) -> None:
     """Write ``config.json``, ``generation_config.json`` and the weights.
 
-    Other files in the folder (a tokenizer) stay. All files are written under temporary names first and renamed at the
-    end, so a full disk or a crash leaves an older model in the folder as it was.
+    Other files in the folder (a tokenizer) stay. All files are written under temporary names and renamed at the end,
+    ``config.json`` last: a full disk leaves an older model in the folder as it was, and a crash between two renames
+    leaves a folder without ``config.json``, which does not load, rather than a mixture, which would.
 
     Args:
         model: what to save.
@@ -149,12 +152,13 @@ class _Replacement:
             for name in self.names:
                 self._temporary(name).unlink(missing_ok=True)
             return
-        stale = {path.name for path in self.folder.glob("model*.safetensors")} | {INDEX_FILE}
-        # The index and the configuration come last: until then a reader finds the old files or none of ours.
+        old = [path.name for path in self.folder.iterdir() if _MODEL_FILE.fullmatch(path.name)]
+        (self.folder / "config.json").unlink(missing_ok=True)
+        for name in set(old) - set(self.names):
+            (self.folder / name).unlink()
+        assert self.names[-1] == "config.json"
         for name in self.names:
             os.replace(self._temporary(name), self.folder / name)
-        for name in stale - set(self.names):
-            (self.folder / name).unlink(missing_ok=True)
 
     def _temporary(self, name: str) -> Path:
         return self.folder / f".{name}.{os.getpid()}.new"
