@@ -1,0 +1,147 @@
+"""``export``: any model we can load, as a Hugging Face folder or one GGUF file for other programs."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, cast
+
+from chatwright.errors import ChatwrightError, InvalidParameterError, StorageError
+
+ExportFormat = Literal["hf", "gguf"]
+Progress = Callable[[int, int], None]
+
+FORMATS: dict[str, tuple[str, ...]] = {"hf": ("f32", "f16", "bf16"), "gguf": ("f32", "f16", "bf16", "q8_0")}
+_TORCH_NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
+_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", ".gguf")
+_OWN_FILES = ("config.json", "generation_config.json", "conversion.json")
+
+
+def export_model(
+    source: str | Path | None,
+    out: str | Path,
+    *,
+    format: str = "hf",
+    dtype: str = "bf16",
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Write a model in another format or precision, with its tokenizer, chat template and defaults.
+
+    The result appears under its name only when it is complete.
+
+    Args:
+        source: what :func:`chatwright.load_model` takes: a folder, a ``.gguf``, a name, or None for the default.
+        out: the folder ("hf") or file ("gguf") to write.
+        format: "hf" or "gguf".
+        dtype: "f32", "f16", "bf16"; for GGUF also "q8_0".
+        force: replace what is there. A folder that is no model is never replaced.
+        progress: called with (bytes done, bytes in all); for a folder once at the end.
+    Returns:
+        ``out`` as a path.
+    Raises:
+        InvalidParameterError: an unknown format or dtype, or values that the dtype cannot hold.
+        StorageError: something is there and ``force`` is not given, or the space does not suffice.
+        ModelNotFoundError, ModelFormatError, UnsupportedModelError: the source cannot be read, or the format cannot
+            express it.
+    """
+    if format not in FORMATS:
+        raise InvalidParameterError("format", f"format is {format!r}; allowed are {', '.join(FORMATS)}")
+    if dtype not in FORMATS[format]:
+        raise InvalidParameterError(
+            "dtype", f"dtype is {dtype!r}; allowed for {format} are {', '.join(FORMATS[format])}"
+        )
+    target = Path(out).expanduser()
+    _check_target(target, format, force)
+    folder = _source_folder(source)
+    if target.resolve() == folder.resolve():
+        raise StorageError(f"{target} is the model that is to be exported; choose another place")
+    if format == "gguf":
+        from chatwright.model.gguf_write import GGUFDtype, gguf_bytes, write_gguf
+
+        kind = cast(GGUFDtype, dtype)
+        _check_space(target, gguf_bytes(folder, kind))
+        write_gguf(folder, target, dtype=kind, progress=progress)
+    else:
+        _export_folder(folder, target, _TORCH_NAMES[dtype], progress)
+    return target
+
+
+def _source_folder(source: str | Path | None) -> Path:
+    """The model as a folder, converted where it is a GGUF."""
+    from chatwright.model.conversion import converted
+    from chatwright.model.resolve import resolve_model
+
+    path = resolve_model(source)
+    return converted(path, "float32") if path.is_file() else path
+
+
+def _check_target(target: Path, format: str, force: bool) -> None:
+    if not target.exists() or (target.is_dir() and not any(target.iterdir()) and format == "hf"):
+        return
+    if target.is_dir() != (format == "hf"):
+        kind = "a folder" if target.is_dir() else "a file"
+        raise StorageError(f"{target} is {kind}, but a {format} export is not; choose another name")
+    if not force:
+        raise StorageError(f"{target} exists already; choose another name, or allow replacing it with --force")
+    if format == "hf" and not (target / "config.json").is_file():
+        raise StorageError(f"{target} is a folder that holds no model, and is not replaced; choose another name")
+
+
+def _check_space(target: Path, needed: int) -> None:
+    place = next(parent for parent in target.absolute().parents if parent.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise StorageError(
+            f"{target} needs {needed / 1e6:.0f} MB, but {place} has {free / 1e6:.0f} MB free; free some space or "
+            "choose another place"
+        )
+
+
+def _export_folder(folder: Path, target: Path, dtype: str, progress: Progress | None) -> None:
+    from chatwright.model.generation import read_generation_defaults
+    from chatwright.model.load import load_folder, parse_dtype
+    from chatwright.model.save import save_model
+
+    model = load_folder(folder)
+    torch_dtype = parse_dtype(dtype)
+    assert torch_dtype is not None
+    size = sum(tensor.numel() for tensor in model.state_dict().values()) * torch_dtype.itemsize
+    others = [
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.name not in _OWN_FILES and not path.name.endswith(_WEIGHTS)
+    ]
+    _check_space(target, size + sum(path.stat().st_size for path in others) + (1 << 20))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            os.chmod(partial, 0o755)
+            save_model(model, partial, dtype=dtype, generation=read_generation_defaults(folder), own_format=True)
+            for path in others:
+                shutil.copy(path, partial)
+            _replace_folder(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        if isinstance(error, ChatwrightError):
+            raise
+        raise StorageError(f"{target} cannot be written: {error.strerror or error}; choose another place") from None
+    if progress is not None:
+        progress(size, size)
+
+
+def _replace_folder(partial: Path, target: Path) -> None:
+    """Put a finished folder in the place of an old one, which is removed last."""
+    old = partial.with_name(partial.name + ".old")
+    if target.exists():
+        os.rename(target, old)
+    try:
+        os.rename(partial, target)
+    except OSError:
+        if old.exists():
+            os.rename(old, target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
