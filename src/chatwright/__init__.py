@@ -11,7 +11,8 @@ from chatwright.errors import ChatwrightError
 
 if TYPE_CHECKING:
     from chatwright.engine.params import Constraint, SamplingParams
-    from chatwright.loaded import load_tokenizer
+    from chatwright.export import export_model
+    from chatwright.loaded import LoadedModel, load_tokenizer
     from chatwright.model.hub import pull
     from chatwright.model.load import load_model
     from chatwright.model.resolve import resolve_model
@@ -26,9 +27,11 @@ except PackageNotFoundError:  # the sources on the path, not installed
 _HOME_OF = {
     "Chat": "chatwright.session",
     "Constraint": "chatwright.engine.params",
+    "LoadedModel": "chatwright.loaded",
     "Reply": "chatwright.session",
     "SamplingParams": "chatwright.engine.params",
     "Tokenizer": "chatwright.tokenizer",
+    "export_model": "chatwright.export",
     "load_model": "chatwright.model.load",
     "load_tokenizer": "chatwright.loaded",
     "pull": "chatwright.model.hub",
@@ -39,10 +42,12 @@ __all__ = [
     "Chat",
     "ChatwrightError",
     "Constraint",
+    "LoadedModel",
     "Reply",
     "SamplingParams",
     "Tokenizer",
     "__version__",
+    "export_model",
     "load_model",
     "load_tokenizer",
     "pull",

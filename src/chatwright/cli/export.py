@@ -14,7 +14,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command(
     help=say(
-        "Write a model for other programs: a folder for transformers and vLLM, or a GGUF file for llama.cpp and Ollama.",
+        "Write a model for other programs: a folder for transformers and vLLM, a GGUF file for llama.cpp and Ollama.",
         "导出模型给其他程序：transformers 与 vLLM 的文件夹，或 llama.cpp 与 Ollama 的 GGUF 文件。",
     ),
     epilog=say(
