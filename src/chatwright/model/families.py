@@ -191,7 +191,7 @@ def _read_fields(keys: Keys, kind: Any) -> dict[str, Any]:
         elif hint is bool:
             values[name] = keys.flag(name, False)
         elif get_origin(hint) is tuple:
-            values[name] = tuple(item for item in keys.items(name) or () if isinstance(item, int | str))
+            values[name] = tuple(keys.items(name) or ())
         elif get_origin(hint) is Literal:
             values[name] = keys.text(name, "")
     return values

@@ -192,7 +192,7 @@ def write_qwen3_moe(config: ModelConfig) -> dict[str, Any]:
 
 
 def read_gemma3(keys: Keys) -> ModelConfig:
-    """Gemma 3 (text): sandwich norms around zero, geglu, scaled embedding, sliding layers with positions of their own."""
+    """Gemma 3 (text): sandwich norms around zero, geglu, scaled embedding, sliding layers with their own rope."""
     keys.refuse("final_logit_softcapping")
     keys.refuse("attn_logit_softcapping")
     num_layers, window = keys.integer("num_hidden_layers"), keys.integer("sliding_window", 4096)
