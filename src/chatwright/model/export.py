@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from chatwright.errors import ChatwrightError, InvalidParameterError, StorageError
+from chatwright.model.conversion import converted
+from chatwright.model.resolve import resolve_model
 
 ExportFormat = Literal["hf", "gguf"]
 Progress = Callable[[int, int], None]
@@ -23,8 +25,8 @@ def export_model(
     out: str | Path,
     *,
     format: str = "hf",
-    dtype: str = "bf16",
-    force: bool = False,
+    dtype: str | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Write a model in another format or precision, with its tokenizer, chat template and defaults.
@@ -35,58 +37,54 @@ def export_model(
         source: what :func:`chatwright.load_model` takes: a folder, a ``.gguf``, a name, or None for the default.
         out: the folder ("hf") or file ("gguf") to write.
         format: "hf" or "gguf".
-        dtype: "f32", "f16", "bf16"; for GGUF also "q8_0".
-        force: replace what is there. A folder that is no model is never replaced.
+        dtype: "f32", "f16", "bf16"; for GGUF also "q8_0". None keeps a folder's own in a folder, and takes bf16 where
+            the source or the result is a GGUF.
+        overwrite: replace what is there. A folder that is no model is never replaced.
         progress: called with (bytes done, bytes in all); for a folder once at the end.
     Returns:
         ``out`` as a path.
     Raises:
-        InvalidParameterError: an unknown format or dtype, or values that the dtype cannot hold.
-        StorageError: something is there and ``force`` is not given, or the space does not suffice.
+        InvalidParameterError: an unknown format or dtype, values that the dtype cannot hold, or an ``out`` that exists
+            and may not be replaced.
+        StorageError: the space does not suffice, or the place cannot be written.
         ModelNotFoundError, ModelFormatError, UnsupportedModelError: the source cannot be read, or the format cannot
             express it.
     """
     if format not in FORMATS:
         raise InvalidParameterError("format", f"format is {format!r}; allowed are {', '.join(FORMATS)}")
-    if dtype not in FORMATS[format]:
+    if dtype is not None and dtype not in FORMATS[format]:
         raise InvalidParameterError(
             "dtype", f"dtype is {dtype!r}; allowed for {format} are {', '.join(FORMATS[format])}"
         )
     target = Path(out).expanduser()
-    _check_target(target, format, force)
-    folder = _source_folder(source)
-    if target.resolve() == folder.resolve():
-        raise StorageError(f"{target} is the model that is to be exported; choose another place")
+    _check_target(target, format, overwrite)
+    path = resolve_model(source)
+    if target.resolve() == path.resolve():
+        raise InvalidParameterError("out", f"{target} is the model that is to be exported; choose another place")
+    folder = converted(path, "float32") if path.is_file() else path  # exact: rounded once, when written
     if format == "gguf":
         from chatwright.model.gguf_write import GGUFDtype, gguf_bytes, write_gguf
 
-        kind = cast(GGUFDtype, dtype)
+        kind = cast(GGUFDtype, dtype or "bf16")
         _check_space(target, gguf_bytes(folder, kind))
         write_gguf(folder, target, dtype=kind, progress=progress)
     else:
-        _export_folder(folder, target, _TORCH_NAMES[dtype], progress)
+        _export_folder(folder, target, dtype or ("bf16" if path.is_file() else None), progress)
     return target
 
 
-def _source_folder(source: str | Path | None) -> Path:
-    """The model as a folder, converted where it is a GGUF."""
-    from chatwright.model.conversion import converted
-    from chatwright.model.resolve import resolve_model
-
-    path = resolve_model(source)
-    return converted(path, "float32") if path.is_file() else path
-
-
-def _check_target(target: Path, format: str, force: bool) -> None:
+def _check_target(target: Path, format: str, overwrite: bool) -> None:
     if not target.exists() or (target.is_dir() and not any(target.iterdir()) and format == "hf"):
         return
     if target.is_dir() != (format == "hf"):
         kind = "a folder" if target.is_dir() else "a file"
-        raise StorageError(f"{target} is {kind}, but a {format} export is not; choose another name")
-    if not force:
-        raise StorageError(f"{target} exists already; choose another name, or allow replacing it with --force")
+        raise InvalidParameterError("out", f"{target} is {kind}, but a {format} export is not; choose another name")
+    if not overwrite:
+        raise InvalidParameterError("out", f"{target} exists already; choose another name, or add --overwrite")
     if format == "hf" and not (target / "config.json").is_file():
-        raise StorageError(f"{target} is a folder that holds no model, and is not replaced; choose another name")
+        raise InvalidParameterError(
+            "out", f"{target} is a folder that holds no model, and is not replaced; choose another name"
+        )
 
 
 def _check_space(target: Path, needed: int) -> None:
@@ -99,13 +97,13 @@ def _check_space(target: Path, needed: int) -> None:
         )
 
 
-def _export_folder(folder: Path, target: Path, dtype: str, progress: Progress | None) -> None:
+def _export_folder(folder: Path, target: Path, dtype: str | None, progress: Progress | None) -> None:
     from chatwright.model.generation import read_generation_defaults
     from chatwright.model.load import load_folder, parse_dtype
     from chatwright.model.save import save_model
 
     model = load_folder(folder)
-    torch_dtype = parse_dtype(dtype)
+    torch_dtype = parse_dtype(_TORCH_NAMES[dtype]) if dtype else model.embed.weight.dtype
     assert torch_dtype is not None
     size = sum(tensor.numel() for tensor in model.state_dict().values()) * torch_dtype.itemsize
     others = [
@@ -119,7 +117,7 @@ def _export_folder(folder: Path, target: Path, dtype: str, progress: Progress | 
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
             os.chmod(partial, 0o755)
-            save_model(model, partial, dtype=dtype, generation=read_generation_defaults(folder), own_format=True)
+            save_model(model, partial, dtype=torch_dtype, generation=read_generation_defaults(folder), own_format=True)
             for path in others:
                 shutil.copy(path, partial)
             _replace_folder(partial, target)
