@@ -6,8 +6,8 @@ from chatwright.engine.params import Constraint, SamplingParams
 from chatwright.errors import InvalidParameterError
 
 NAN, INF = float("nan"), float("inf")
-NUMBERS = "temperature top_p min_p repetition_penalty presence_penalty frequency_penalty length_penalty".split()
-INTEGERS = "top_k seed max_tokens n logprobs prompt_logprobs beam_width".split()
+NUMBERS = ["temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty"]
+INTEGERS = ["top_k", "seed", "max_tokens", "n", "logprobs", "prompt_logprobs", "beam_width"]
 
 
 @pytest.mark.parametrize("name", NUMBERS)

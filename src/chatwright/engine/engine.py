@@ -32,8 +32,8 @@ class Engine:
         tokenizer: turns generated tokens into text.
         eos_ids: tokens with which the model ends an answer.
         max_num_seqs: most sequences that run together.
-        max_batch_tokens: most tokens in one step. Nobody who is being answered waits longer for the next token than
-            such a step takes; larger steps read long prompts a little faster.
+        max_batch_tokens: length of the pieces in which long prompts are read. Nobody who is being answered waits longer
+            for the next token than two such pieces take; larger pieces read long prompts a little faster.
         max_requests: most unfinished requests, beyond which new ones are refused.
         prefix_cache: whether the beginning of a prompt is remembered and not computed again. Only prompts of the same
             owner share it.
@@ -50,13 +50,10 @@ class Engine:
         max_requests: int = 1024,
         prefix_cache: bool = True,
     ) -> None:
-        for name, value, low in (
-            ("max_num_seqs", max_num_seqs, 1),
-            ("max_batch_tokens", max_batch_tokens, max_num_seqs),
-            ("max_requests", max_requests, 1),
-        ):
-            if value < low:
-                raise InvalidParameterError(name, f"{name} is {value}; it must be at least {low}")
+        limits = {"max_num_seqs": max_num_seqs, "max_batch_tokens": max_batch_tokens, "max_requests": max_requests}
+        for name, value in limits.items():
+            if value < 1:
+                raise InvalidParameterError(name, f"{name} is {value}; it must be at least 1")
         self.tokenizer = tokenizer
         self.eos_ids = frozenset(eos_ids)
         self.vocab_size = runner.vocab_size

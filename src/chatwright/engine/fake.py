@@ -1,6 +1,6 @@
 """A model that is none: deterministic logits from the tokens themselves, for tests of whatever uses an engine."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class FakeRunner:
         num_blocks, block_size: size of the paged memory.
         max_model_len: longest sequence.
         seed: another seed is another model.
+        before_run: called before each run, on the engine's thread: a test can hold the model up there, or break it.
 
     Attributes:
         tokens_run: how many tokens were run so far: what a prefix cache saves shows here.
@@ -33,6 +34,7 @@ class FakeRunner:
         block_size: int = 16,
         max_model_len: int = 512,
         seed: int = 0,
+        before_run: Callable[[], object] | None = None,
     ) -> None:
         self.vocab_size = vocab_size
         self.max_model_len = max_model_len
@@ -41,6 +43,7 @@ class FakeRunner:
         self.tokens_run = 0
         self.batch_sizes: list[int] = []
         self.closed = False
+        self._before_run = before_run
         generator = np.random.default_rng(seed)
         self._memory = np.full((num_blocks, block_size), -1, dtype=np.int64)
         self._rows = generator.normal(size=(64, vocab_size)).astype(np.float32) * 3
@@ -49,6 +52,8 @@ class FakeRunner:
     def run(self, chunks: Sequence[Chunk]) -> np.ndarray:
         """See :meth:`chatwright.engine.runner.Runner.run`."""
         assert not self.closed
+        if self._before_run is not None:
+            self._before_run()
         self.batch_sizes.append(len(chunks))
         rows: list[np.ndarray] = []
         for chunk in chunks:

@@ -7,8 +7,11 @@ pieces of prompts, mixed freely in one step. The rules, in their order:
    gives its blocks back, waits at the head of its queue, and is computed again later (often from the prefix cache).
 2. Waiting sequences are admitted while there are places and blocks, one owner after the other, so that a person with
    one request does not wait behind another's hundred. Within an owner, first come, first served.
-3. What is left of the step's token budget is shared evenly among the prompts in progress: short ones are through at
-   once, a long one goes on piece by piece, and nobody's decoding waits longer than one budget's worth of work.
+3. Prompts in progress take turns, piece by piece, until the step's token budget is reached: a short one is through at
+   once, a long one goes on in later steps, and nobody's decoding waits longer than for one such step.
+
+Pieces of a prompt end at fixed positions (multiples of the budget), not where the step happened to be full. What a
+runner computes may depend, in its rounding, on how a prompt was cut; so it does not depend on who else was there.
 """
 
 from collections import OrderedDict, deque
@@ -37,11 +40,13 @@ class Scheduler:
     Args:
         blocks: the memory to hand out.
         max_num_seqs: most sequences that run together.
-        max_batch_tokens: most tokens in one step; at least ``max_num_seqs``, so that decoding always fits.
+        max_batch_tokens: length of the pieces in which prompts are read; a step takes pieces until it has this many
+            tokens of prompts, so it has fewer than twice as many, beside one token of each sequence that decodes.
     """
 
     def __init__(self, blocks: BlockManager, *, max_num_seqs: int, max_batch_tokens: int) -> None:
-        assert max_batch_tokens >= max_num_seqs >= 1
+        assert max_num_seqs >= 1
+        assert max_batch_tokens >= 1
         self.blocks = blocks
         self.max_num_seqs = max_num_seqs
         self.max_batch_tokens = max_batch_tokens
@@ -50,6 +55,7 @@ class Scheduler:
         self.num_cached_tokens = 0
         self._waiting: OrderedDict[str, deque[list[Sequence]]] = OrderedDict()  # the owner whose turn it is comes first
         self._used_slots = 0
+        self._turn = 0  # counts admissions and pieces, to see whose turn it is
 
     @property
     def num_waiting(self) -> int:
@@ -94,9 +100,9 @@ class Scheduler:
         plan = Plan()
         preempted = self._decode(plan)
         if self._waiting and not preempted:  # what was just preempted would only be admitted to be preempted again
-            self._admit(self.max_batch_tokens - len(plan.num_tokens))
+            self._admit()
         if len(plan.num_tokens) < len(self.running):
-            self._share(plan)
+            self._read_prompts(plan)
         return plan
 
     def _decode(self, plan: Plan) -> bool:
@@ -121,8 +127,8 @@ class Scheduler:
             self._stop(sequence)
         self._waiting.setdefault(victim.owner, deque()).appendleft(victim.group)
 
-    def _admit(self, budget: int) -> None:
-        while self._waiting and budget > 0:
+    def _admit(self) -> None:
+        while self._waiting:
             owner, queue = next(iter(self._waiting.items()))
             group = queue[0]
             # The head of the line waits until it fits, and everybody behind it: else small requests could pass a
@@ -136,7 +142,6 @@ class Scheduler:
             for sequence in group:
                 self._start(sequence)
                 self.num_cached_tokens += sequence.num_cached
-                budget -= min(sequence.remaining, budget)
 
     def _allocate(self, group: list[Sequence]) -> bool:
         if self._used_slots + sum(sequence.slots for sequence in group) > self.max_num_seqs:
@@ -149,21 +154,26 @@ class Scheduler:
                 return False
         return True
 
-    def _share(self, plan: Plan) -> None:
-        """Share the rest of the budget among the prompts: equal parts, and what short ones leave goes to the others."""
-        budget = self.max_batch_tokens - len(plan.num_tokens)
+    def _read_prompts(self, plan: Plan) -> None:
+        """Add pieces of prompts, whoever waited longest first, until the budget is reached."""
+        budget = self.max_batch_tokens
         prompts = [s for s in self.running.values() if s.remaining and s.id not in plan.num_tokens]
-        prompts.sort(key=lambda sequence: sequence.remaining)
-        for i, sequence in enumerate(prompts):
-            num_tokens = min(sequence.remaining, budget // (len(prompts) - i))
-            if sequence.max_chunk is not None:
-                num_tokens = min(num_tokens, sequence.max_chunk)
-            if num_tokens:
-                plan.num_tokens[sequence.id] = num_tokens
-                budget -= num_tokens
+        for sequence in sorted(prompts, key=lambda sequence: sequence.turn):
+            piece = min(self.max_batch_tokens, sequence.max_chunk or self.max_batch_tokens)
+            num_tokens = min(sequence.remaining, piece - sequence.num_computed % piece)
+            plan.num_tokens[sequence.id] = num_tokens
+            sequence.turn = self._next_turn()
+            budget -= num_tokens
+            if budget <= 0:
+                return
+
+    def _next_turn(self) -> int:
+        self._turn += 1
+        return self._turn
 
     def _start(self, sequence: Sequence) -> None:
         self.running[sequence.id] = sequence
+        sequence.turn = self._next_turn()
         self._used_slots += sequence.slots
 
     def _stop(self, sequence: Sequence) -> None:

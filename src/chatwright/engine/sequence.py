@@ -20,6 +20,7 @@ class Sequence:
         blocks: block table; ``blocks[p // block_size]`` holds position ``p``.
         digests: chain of content digests of the leading full blocks, as far as computed.
         slots: places of the running batch that it holds, more than one where forks are to come.
+        turn: when it was admitted or last read a piece of its prompt; who waited longest is next.
         group: sequences that advance in lockstep and are preempted together (beams); else only itself.
     """
 
@@ -35,6 +36,7 @@ class Sequence:
     blocks: list[int] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
     slots: int = 1
+    turn: int = 0
     group: list["Sequence"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
