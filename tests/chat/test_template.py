@@ -148,6 +148,11 @@ def test_broken_templates_are_refused_at_once(source: str) -> None:
         ChatTemplate(TOKENIZER, source)
 
 
+def test_a_token_that_is_built_at_run_time_is_refused_and_not_sent_as_text() -> None:
+    with pytest.raises(TemplateError, match="in one piece"):
+        ChatTemplate(TOKENIZER, "{% set kind = 'end' %}{{ messages[0].content }}{{ '<|im_{}|>'.format(kind) }}")
+
+
 ESCAPES = [
     "{{ ''.__class__.__mro__[1].__subclasses__() }}",
     "{{ messages.__class__ }}",

@@ -74,6 +74,15 @@ def special_added(theirs: Any) -> set[int]:
     return {id_ for id_, token in theirs.added_tokens_decoder.items() if token.special}
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_long_text_has_the_same_ids_and_places_as_the_backend_gives(family: str) -> None:
+    tokenizer = Tokenizer.from_folder(DATA / family)
+    text = "天空为什么是蓝色的? because 👩‍👧 air\n" * 300
+    expected = tokenizer.backend.encode(text, add_special_tokens=False)
+    assert tokenizer.encode(text) == expected.ids
+    assert tokenizer.text_encoder().encode_spans(text) == (expected.ids, expected.offsets)
+
+
 def test_bos_only_on_demand() -> None:
     tokenizer = Tokenizer.from_folder(DATA / "llama3")
     assert tokenizer.encode("hi", add_bos=True) == [tokenizer.bos_id, *tokenizer.encode("hi")]

@@ -50,7 +50,7 @@ class ChatTemplate:
             was never taught to answer. Tell the person.
 
     Raises:
-        TemplateError: the template is broken or too long.
+        TemplateError: the template is broken or too long, or builds control tokens from pieces.
     """
 
     def __init__(self, tokenizer: Tokenizer, source: str | None = None) -> None:
@@ -65,6 +65,7 @@ class ChatTemplate:
         self._tool_program = self._program if tool_source is None else self._compile(tool_source)
         structural = {*self._program.marks.structural, *self._tool_program.marks.structural}
         self._encoder = tokenizer.text_encoder(structural)
+        self._refuse_built_tokens()
 
     @property
     def source(self) -> str:
@@ -153,6 +154,21 @@ class ChatTemplate:
         return compile_template(
             source, special=tokenizer.control_tokens, added=tokenizer.added_tokens, always=frozenset(always)
         )
+
+    def _refuse_built_tokens(self) -> None:
+        """A control token that the template puts together at run time would reach the model as mere text: say so."""
+        try:
+            chat = (Message("user", _PROBE),)
+            marked = self._run(self._program, chat, tools=None, add_generation_prompt=True)
+        except TemplateError:
+            return  # it refuses this little chat; whether it takes others shows later
+        texts = [part for part in self._program.marks.parts(marked) if isinstance(part, str)]
+        built = [token for token in self.tokenizer.control_tokens if any(token in text for text in texts)]
+        if built:
+            raise TemplateError(
+                f"the chat template puts the control token {built[0]!r} together from pieces, so it cannot be told "
+                "from text; write the token out in one piece in chat_template.jinja"
+            )
 
     def _run(
         self,
