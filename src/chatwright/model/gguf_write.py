@@ -1,5 +1,6 @@
 """A model folder → one GGUF file that llama.cpp runs: F32, F16, BF16 or Q8_0, with tokenizer and chat template."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -79,7 +80,8 @@ def write_gguf(
             f"{out} cannot be written: {error.strerror or error}; free some space or choose another place"
         ) from None
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # moved away, or never made
+            partial.unlink()
 
 
 def gguf_bytes(folder: str | Path, dtype: GGUFDtype) -> int:
