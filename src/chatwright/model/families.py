@@ -103,7 +103,7 @@ def config_to_hf(config: ModelConfig, *, own_format: bool = False) -> dict[str, 
     if own_format:
         return {"architectures": ["GPT"], "model_type": OWN_FORMAT} | dataclasses.asdict(config)
     raise UnsupportedModelError(
-        f"no architecture of transformers can express this model ({_obstacles(config)}); change these options, or save "
+        f"no architecture of transformers can express this model: {_obstacles(config)}; change these options, or save "
         "with own_format=True for a folder that only Chatwright opens"
     )
 
@@ -136,18 +136,20 @@ def _essence(config: ModelConfig) -> ModelConfig:
 
 
 def _obstacles(config: ModelConfig) -> str:
-    """Which options keep the closest family from expressing the config."""
+    """Which options keep the closest family from expressing the config, as part of a sentence."""
     wanted = dataclasses.asdict(_essence(config))
-    shortest: list[str] | None = None
+    closest, shortest = "", None
     for family in FAMILIES.values():
         found = _read_back(family, config)
         if found is None:
             continue
         got = dataclasses.asdict(found)
-        differing = [f"{name}={wanted[name]!r}" for name in wanted if wanted[name] != got[name]]
+        differing = [
+            f"{name}={got[name]!r} in place of {wanted[name]!r}" for name in wanted if wanted[name] != got[name]
+        ]
         if shortest is None or len(differing) < len(shortest):
-            shortest = differing
-    return ", ".join(shortest) if shortest else "its combination of options"
+            closest, shortest = family.model_type, differing
+    return f"{closest} comes closest, with {', '.join(shortest or ())}"
 
 
 def _supported() -> str:

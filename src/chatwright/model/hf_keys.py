@@ -93,9 +93,9 @@ class Keys:
     def items(self, key: str) -> list[Any] | None:
         """A list, or None where the key is absent or null."""
         value = self.values.get(key)
-        if value is not None and not isinstance(value, list):
+        if value is not None and not isinstance(value, list | tuple):
             raise self._bad(key, value, "a list")
-        return value
+        return None if value is None else list(value)
 
     def table(self, key: str) -> "Keys | None":
         """A nested object, or None where the key is absent, null or empty."""
@@ -135,11 +135,11 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """
     try:
         if path.stat().st_size > _MAX_JSON_BYTES:
-            raise ModelFormatError(f"{path} is larger than {_MAX_JSON_BYTES} bytes; it cannot be a model's description")
+            raise ValueError(f"it is larger than {_MAX_JSON_BYTES} bytes")
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelNotFoundError(f"{path} does not exist; a model folder needs it") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ModelFormatError(f"{path} cannot be read as JSON: {error}; fetch the model again") from None
     if not isinstance(value, dict):
         raise ModelFormatError(f"{path} must hold a JSON object, not {type(value).__name__}; fetch the model again")

@@ -6,7 +6,7 @@ may drop what its family cannot say; :mod:`chatwright.model.families` notices.
 
 from typing import Any
 
-from chatwright.errors import UnsupportedModelError
+from chatwright.errors import ModelFormatError, UnsupportedModelError
 from chatwright.model.config import LayerType, ModelConfig, MoEConfig
 from chatwright.model.hf_keys import Keys
 from chatwright.model.rope_keys import read_local_rope, read_rope, rope_parameters, write_rope
@@ -198,10 +198,13 @@ def read_gemma3(keys: Keys) -> ModelConfig:
     num_layers, window = keys.integer("num_hidden_layers"), keys.integer("sliding_window", 4096)
     bidirectional = keys.flag("use_bidirectional_attention", False)
     pattern = keys.integer("sliding_window_pattern", 6)
+    head_dim, scalar = keys.integer("head_dim", 256), keys.number("query_pre_attn_scalar", 256.0)
+    if scalar <= 0:
+        raise ModelFormatError(f"{keys.source}: query_pre_attn_scalar is {scalar}; it must be > 0")
     bias = keys.flag("attention_bias", False)
     return _read_llama_shape(
         keys,
-        head_dim=keys.integer("head_dim", 256),
+        head_dim=head_dim,
         rope=read_rope(keys, default_theta=1_000_000.0),
         rope_local=read_local_rope(keys),
         max_position_embeddings=keys.integer("max_position_embeddings", 131_072),
@@ -211,7 +214,7 @@ def read_gemma3(keys: Keys) -> ModelConfig:
         qkv_bias=bias,
         output_bias=bias,
         qk_norm=True,
-        attention_scale=keys.number("query_pre_attn_scalar", 256.0) ** -0.5,
+        attention_scale=None if scalar == head_dim else scalar**-0.5,
         # Both directions share the window: the file gives the width of the two sides together.
         sliding_window=window // 2 + 1 if bidirectional else window,
         layer_types=_read_layer_types(keys)

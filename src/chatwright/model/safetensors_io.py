@@ -189,11 +189,11 @@ def _are_sizes(values: Any) -> bool:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        names = [name for name, _ in pairs]
-        duplicate = next(name for name in values if names.count(name) > 1)
-        raise ValueError(f"{duplicate!r} appears more than once")
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise ValueError(f"{name!r} appears more than once")
+        values[name] = value
     return values
 
 

@@ -143,7 +143,10 @@ class _Replacement:
         """Write a JSON file."""
         path = self.path(name)
         try:
-            path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+            with path.open("w", encoding="utf-8") as file:
+                file.write(json.dumps(values, indent=2) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error.strerror or error}; free some space") from None
 
