@@ -121,6 +121,24 @@ def test_batched_decoding_is_decoding_one_by_one(family: str) -> None:
     assert np.abs(logits - np.stack(expected)).max() < 1e-4
 
 
+def test_rows_of_padding_change_nothing() -> None:
+    """What a CUDA graph replays, run directly: two sequences padded to a batch of four and to longer tables."""
+    model = tiny(num_kv_heads=2)
+    runner = CudaRunner(model, num_blocks=10, block_size=4)
+    chunks = []
+    for i, length in enumerate((5, 11)):
+        ids, blocks = prompt(length + 1, i), list(range(i * 5, i * 5 + 5))
+        runner.run([Chunk(ids[:-1], 0, blocks, 0)])
+        chunks.append(Chunk(ids[-1:], length, blocks[: length // 4 + 1], 1))
+    expected = runner.run(chunks)
+    before = runner._memory[:, :, :10].clone()
+    with torch.inference_mode():
+        logits = runner._step(torch.tensor(runner._rows(chunks, 4, 8)))
+    assert np.abs(logits[:2].numpy() - expected).max() < 1e-5
+    assert torch.isfinite(logits).all()
+    assert torch.allclose(runner._memory[:, :, :10], before, atol=1e-5)
+
+
 def test_copied_blocks_hold_the_same_keys() -> None:
     model = tiny()
     runner = TorchRunner(model, num_blocks=4, block_size=8)

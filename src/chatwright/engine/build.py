@@ -5,12 +5,16 @@ from pathlib import Path
 import torch
 
 from chatwright.engine.cuda_runner import CudaRunner
-from chatwright.engine.memory import free_bytes, kv_budget
+from chatwright.engine.memory import GIB, free_bytes, kv_budget
 from chatwright.engine.runner import Runner
 from chatwright.engine.torch_runner import TorchRunner
 from chatwright.errors import EngineError, InvalidParameterError, UnsupportedModelError
-from chatwright.model.gpt import GPT
+from chatwright.model.conversion import converted
+from chatwright.model.families import config_from_hf
+from chatwright.model.hf_keys import read_json_object
 from chatwright.model.load import load_model, parse_dtype
+from chatwright.model.presets import count_parameters
+from chatwright.model.resolve import resolve_model
 
 
 def build_runner(
@@ -25,7 +29,7 @@ def build_runner(
     """Load a model and make it ready to serve.
 
     Args:
-        model_path: a model folder or ``.gguf`` file.
+        model_path: a model folder, a ``.gguf`` file, or a name as for :func:`chatwright.resolve_model`.
         device: "auto" (a CUDA card if there is one, then Apple's, then the CPU), "cuda", "cuda:1", "mps" or "cpu".
         dtype: "auto", "float32", "bfloat16" or "float16". "auto" is bfloat16 on cards and CPUs that compute in it.
         threads: CPU threads for the model; None leaves PyTorch's choice.
@@ -42,18 +46,22 @@ def build_runner(
         if threads < 1:
             raise InvalidParameterError("threads", f"threads is {threads}; it must be at least 1")
         torch.set_num_threads(threads)
-    before = free_bytes(target)
+    wanted = parse_dtype(choose_dtype(dtype, target))
+    path = resolve_model(model_path)
+    folder = path if path.is_dir() else converted(path, "bfloat16" if wanted is torch.bfloat16 else "float32")
+    free = free_bytes(target)
+    budget = kv_budget(target, weight_bytes(folder, wanted), free)  # before loading: a machine that swaps says nothing
     try:
-        model = load_model(model_path, dtype=choose_dtype(dtype, target), device=target)
-        if kv_memory_bytes is None:
-            kv_memory_bytes = kv_budget(target, weight_bytes(model), before)
+        model = load_model(folder, dtype=wanted or "auto", device=target)
         runner_class = CudaRunner if target.type == "cuda" else TorchRunner
-        return runner_class(model, kv_memory_bytes=kv_memory_bytes, max_model_len=max_model_len)
+        return runner_class(
+            model, kv_memory_bytes=budget if kv_memory_bytes is None else kv_memory_bytes, max_model_len=max_model_len
+        )
     except (MemoryError, torch.OutOfMemoryError) as error:
-        free = "unknown" if before is None else f"{before / 2**30:.1f} GiB"
+        known = "" if free is None else f", of which {free / GIB:.1f} GiB were free"
         raise EngineError(
-            f"{model_path} does not fit into the memory of {target} (free before loading: {free}); use a smaller "
-            "model, dtype bfloat16, a smaller kv_memory_bytes, or another device"
+            f"{model_path} does not fit into the memory of {target}{known}; use a smaller model, dtype bfloat16, a "
+            "smaller kv_memory_bytes, or another device"
         ) from error
 
 
@@ -91,6 +99,13 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype | str:
     return "auto"
 
 
-def weight_bytes(model: GPT) -> int:
-    """Memory of a model's weights, in bytes; shared ones count once."""
-    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+def weight_bytes(folder: Path, dtype: torch.dtype | None) -> int:
+    """Memory that a model's weights will take, in bytes.
+
+    Args:
+        folder: holds ``config.json``.
+        dtype: of the weights in memory; None keeps the stored one, taken to have two bytes as nearly all have.
+    """
+    source = folder / "config.json"
+    config = config_from_hf(read_json_object(source), source=str(source))
+    return count_parameters(config) * (dtype.itemsize if dtype is not None else 2)

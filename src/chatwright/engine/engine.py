@@ -209,8 +209,10 @@ class Engine:
             self._unfinished -= 1
 
     def _loop(self) -> None:
-        while self._take_commands():
+        while (commands := self._next_commands()) is not None:
             try:
+                for command in commands:
+                    command()
                 self._core.step()
             except Exception as error:
                 log.exception("the model runner failed; every request in flight is ended")
@@ -218,13 +220,14 @@ class Engine:
         self._core.fail_all(EngineError("the engine was closed before the answer was finished"))
         self._runner.close()
 
-    def _take_commands(self) -> bool:
-        """Wait until there is something to do and carry out what callers asked; False when the engine closes."""
+    def _next_commands(self) -> list[Callable[[], None]] | None:
+        """Wait until there is something to do, and return what callers asked for; None when the engine is to close."""
         with self._changed:
             while not (self._inbox or self._closing or self._core.busy):
                 self._changed.wait()
             commands, self._inbox = self._inbox, []
-            closing = self._closing
-        for command in commands:
+            if not self._closing:
+                return commands
+        for command in commands:  # so that nobody who submitted just before is forgotten
             command()
-        return not closing
+        return None

@@ -53,18 +53,15 @@ class Scheduler:
         self.running: dict[str, Sequence] = {}  # in the order of admission
         self.num_preemptions = 0
         self.num_cached_tokens = 0
+        self.num_waiting = 0  # sequences in the queues; counted, since other threads read it while queues change
         self._waiting: OrderedDict[str, deque[list[Sequence]]] = OrderedDict()  # the owner whose turn it is comes first
         self._used_slots = 0
         self._turn = 0  # counts admissions and pieces, to see whose turn it is
 
-    @property
-    def num_waiting(self) -> int:
-        """Sequences in the queues."""
-        return sum(len(group) for queue in self._waiting.values() for group in queue)
-
     def add(self, sequence: Sequence) -> None:
         """Put a sequence at the end of its owner's queue."""
         self._waiting.setdefault(sequence.owner, deque()).append(sequence.group)
+        self.num_waiting += len(sequence.group)
 
     def fork(self, parent: Sequence, child: Sequence) -> None:
         """Let ``child``, a copy of the running ``parent``, run beside it, or wait if every place is taken.
@@ -89,6 +86,7 @@ class Scheduler:
         for group in queue:
             if sequence in group:
                 group.remove(sequence)
+                self.num_waiting -= 1
                 if not group:
                     queue.remove(group)
                 break
@@ -126,6 +124,7 @@ class Scheduler:
             plan.num_tokens.pop(sequence.id, None)
             self._stop(sequence)
         self._waiting.setdefault(victim.owner, deque()).appendleft(victim.group)
+        self.num_waiting += len(victim.group)
 
     def _admit(self) -> None:
         while self._waiting:
@@ -136,6 +135,7 @@ class Scheduler:
             if not self._allocate(group):
                 return
             queue.popleft()
+            self.num_waiting -= len(group)
             self._waiting.move_to_end(owner)
             if not queue:
                 del self._waiting[owner]
