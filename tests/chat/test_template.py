@@ -133,6 +133,21 @@ def test_a_template_of_its_own_for_tools() -> None:
     assert template.render(CHAT, tools=[{"type": "function", "function": {"name": "f"}}]).text == "with 1 tools"
 
 
+@pytest.mark.parametrize(
+    "tools", ["f", {"name": "f"}, [print], ["f"], [{"name": print}], [{"name": "\ud800"}], [{1: 2}]]
+)
+def test_tools_that_are_no_schemas_are_an_input_error(tools: Any) -> None:
+    with pytest.raises(InputError):
+        ChatTemplate(TOKENIZER, "{{ tools | tojson }}").render(CHAT, tools=tools)
+
+
+def test_nesting_without_end_is_an_input_error() -> None:
+    deep: list[Any] = []
+    deep.append(deep)
+    with pytest.raises(InputError, match="nested more than"):
+        ChatTemplate(TOKENIZER).render(CHAT, tools=[{"name": deep}])
+
+
 def test_a_refusal_is_passed_on_in_the_templates_words() -> None:
     template = ChatTemplate(Tokenizer.from_folder(DATA / "gemma"))
     with pytest.raises(TemplateError, match="refuses these messages: user and assistant must take turns"):

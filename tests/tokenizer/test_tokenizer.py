@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,17 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.model").write_bytes(b"\n\x0e")
     with pytest.raises(UnsupportedModelError, match="save_pretrained"):
         Tokenizer.from_folder(tmp_path)
+
+
+@given(st.integers(0, len(GOOD) - 1), st.text(max_size=4), st.integers(0, 40))
+def test_a_damaged_file_is_an_error_of_ours_or_a_tokenizer(position: int, inserted: str, removed: int) -> None:
+    damaged = GOOD[:position] + inserted + GOOD[position + removed :]
+    with suppress(ModelFormatError):
+        tokenizer = Tokenizer.from_json(damaged)
+        assert tokenizer.special_ids.isdisjoint(tokenizer.encode("The sky is blue 天空 <|im_end|>"))
+
+
+def test_a_vocabulary_that_cannot_encode_a_text_says_so() -> None:
+    backend = Backend(models.WordLevel({"go": 0}, unk_token="<unk>"))
+    with pytest.raises(ModelFormatError, match="cannot encode"):
+        Tokenizer(backend).encode("stop")

@@ -15,10 +15,11 @@ from jinja2.visitor import NodeTransformer
 
 from chatwright.chat.marks import Marks
 from chatwright.chat.messages import ROLES
-from chatwright.chat.sandbox import GENERATION_MARKS, ChatEnvironment, RefusedByTemplate
+from chatwright.chat.sandbox import GENERATION_MARKS, Budget, ChatEnvironment, RefusedByTemplate, spending
 from chatwright.errors import ChatwrightError, TemplateError
 
 MAX_SOURCE_CHARS = 2**18
+_COMPILATION = (100_000, 10_000_000, 30.0)  # steps, characters, seconds: Jinja runs filters on constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def compile_template(
     """
     if len(source) > MAX_SOURCE_CHARS:
         raise TemplateError(f"the chat template has {len(source):,} characters; at most {MAX_SOURCE_CHARS:,} are taken")
-    with explained():
+    with explained(), spending(Budget(*_COMPILATION)):
         tree = environment().parse(source)
         literals = "\0".join(_text(node) for node in _literals(tree))
         ends = list(_role_ends(tree, special))

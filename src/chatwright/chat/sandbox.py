@@ -29,6 +29,7 @@ from chatwright.chat.marks import Place, mark_of
 # Single operations whose result is far larger than their arguments, and which no chat template needs.
 _FORBIDDEN_METHODS = frozenset({"encode", "decode", "expandtabs", "format_map", "maketrans", "translate"})
 _FORBIDDEN_FILTERS = ("batch", "center", "format", "slice", "urlize", "wordwrap", "xmlattr")
+_INSTANT = ("count", "first", "last", "length")  # filters that take no longer for a longer list
 _WIDE_FORMAT = re.compile(r"\d{5}|\*|\{[^{}]*:[^{}]*\{")  # a width of 10,000 and more, or one computed at run time
 _NUMBERED_CHARACTER = re.compile(r"%[^a-zA-Z%]*c|:[^{}]*c\}")  # would make a mark out of a number
 _MAX_INTEGER_BITS = 4096
@@ -62,8 +63,7 @@ class Budget:
             raise SecurityError("it makes too much text")
 
 
-_COMPILING = Budget(steps=1_000_000, chars=10_000_000, seconds=float("inf"))  # constant folding calls filters, too
-_budget: ContextVar[Budget] = ContextVar("chat_template_budget", default=_COMPILING)
+_budget: ContextVar[Budget] = ContextVar("chat_template_budget")
 
 
 @contextmanager
@@ -123,7 +123,7 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
         for name in _FORBIDDEN_FILTERS:
             del self.filters[name]
         self.filters |= {"tojson": _tojson, "join": _join, "replace": _replace, "indent": _indent}
-        self.filters = {name: _charged(function) for name, function in self.filters.items()}
+        self.filters |= {name: _charged(function) for name, function in self.filters.items() if name not in _INSTANT}
         self.globals = {
             "range": self.globals["range"],  # the sandbox's, capped at 100,000
             "dict": _make_dict,
@@ -179,7 +179,7 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
 
 
 def _size(value: Any) -> int:
-    return len(value) if isinstance(value, str | list | tuple | dict) else 1
+    return len(value) if isinstance(value, str | list | tuple | dict | range) else 1
 
 
 def _result_size(owner: str, name: str, args: tuple[Any, ...]) -> int:
@@ -215,12 +215,12 @@ def _binary_size(operator: str, left: Any, right: Any) -> int:
 
 
 def _charged(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that costs a step, and more for long arguments: sorting a list in a loop is not free."""
+    """A filter that costs a step, and more for long sequences: sorting a list in a loop is not free."""
 
     @wraps(function)  # also copies the attribute by which Jinja knows that a filter wants its context
     def run(*args: Any, **kwargs: Any) -> Any:
         budget = _budget.get()
-        budget.step(1 + sum(_size(value) for value in args if isinstance(value, list | tuple | dict | range)) // 16)
+        budget.step(1 + sum(_size(value) for value in args if isinstance(value, list | tuple | dict | range)) // 4)
         result = function(*args, **kwargs)
         if isinstance(result, str):
             budget.make(len(result))

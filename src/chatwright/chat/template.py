@@ -39,7 +39,7 @@ class Rendered:
 class ChatTemplate:
     """Turns messages into token ids with a model's own Jinja template.
 
-    Text can never become a control token: only the template's own literals do. See docs/decisions.
+    Text can never become a control token: only the template's own literals do (docs/decisions/0003-control-tokens.md).
 
     Args:
         tokenizer: of the model.
@@ -115,6 +115,8 @@ class ChatTemplate:
             TemplateError: the template refuses them, fails, or is stopped.
         """
         chat = parse_messages(messages)
+        if tools is not None and not (isinstance(tools, list | tuple) and all(isinstance(t, Mapping) for t in tools)):
+            raise InputError("tools must be a list of JSON schemas of functions, each an object")
         program = self._program if not tools else self._tool_program
         if continue_final:
             if add_generation_prompt or mask:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import tokenizers
 
-from chatwright.errors import InputError
+from chatwright.errors import InputError, ModelFormatError
 
 Span = tuple[int, int]
 _CHUNK_CHARS = 8192
@@ -53,7 +53,9 @@ class TextEncoder:
         """The ids of many texts, in parallel where the machine has cores to spare."""
         try:
             encodings = self._at_start.encode_batch_fast(list(texts), add_special_tokens=False)
-        except (TypeError, UnicodeEncodeError):
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
             return [self.encode(text) for text in texts]  # names the text at fault
         return [
             encoding.ids if self._forbidden.isdisjoint(encoding.ids) else self.encode(text)
@@ -128,9 +130,11 @@ def _encoding(backend: tokenizers.Tokenizer, text: str, *, spans: bool = False) 
             return backend.encode(text, add_special_tokens=False)
         encode_batch = backend.encode_batch if spans else backend.encode_batch_fast
         return encode_batch([text], add_special_tokens=False)[0]
-    except (TypeError, UnicodeEncodeError):
-        check_text(text)
+    except (KeyboardInterrupt, SystemExit):
         raise
+    except BaseException as error:  # the Rust library raises plain Exception, and PanicException past Exception
+        check_text(text)
+        raise ModelFormatError(f"the tokenizer cannot encode this text: {error}") from None
 
 
 def _chunks(text: str) -> Iterable[str]:
