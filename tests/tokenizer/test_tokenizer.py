@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, OpenAIGPTTokenizer
 
 from chatwright.errors import InputError, ModelFormatError, ModelNotFoundError, UnsupportedModelError
-from chatwright.tokenizer import Tokenizer, TokenizerSettings
+from chatwright.tokenizer import Detokenizer, Tokenizer, TokenizerSettings
 
 DATA = Path(__file__).parents[1] / "data" / "chat"
 FAMILIES = sorted(path.name for path in DATA.iterdir() if path.is_dir())
@@ -207,3 +207,17 @@ def test_a_vocabulary_that_cannot_encode_a_text_says_so() -> None:
     backend = Backend(models.WordLevel({"go": 0}, unk_token="<unk>"))
     with pytest.raises(ModelFormatError, match="cannot encode"):
         Tokenizer(backend).encode("stop")
+
+
+def test_gpt1_words_are_lower_cased_and_joined_by_spaces(tmp_path: Path) -> None:
+    vocab = ["<unk>", *"helowrd!", "o</w>", "d</w>", "!</w>", "he", "hel", "hell", "hello</w>", "wo", "wor", "worl"]
+    merges = ["h e", "he l", "hel l", "hell o</w>", "w o", "wo r", "wor l"]
+    (tmp_path / "vocab.json").write_text(json.dumps({piece: id_ for id_, piece in enumerate(vocab)}))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+    tokenizer = Tokenizer.from_folder(tmp_path)
+    theirs = OpenAIGPTTokenizer.from_pretrained(tmp_path)
+    ids = tokenizer.encode("Hello world!")
+    assert ids == theirs.encode("Hello world!", add_special_tokens=False)
+    assert tokenizer.decode(ids) == "hello world !"
+    stream = Detokenizer(tokenizer)
+    assert "".join([stream.push(id_) for id_ in ids]) + stream.flush() == "hello world !"
