@@ -124,12 +124,17 @@ class Generation:
         self._cancel(self)
 
     def result(self, timeout_s: float | None = None) -> list[Completion]:
-        """Wait for the end and return the answers, in the order of their index.
+        """Wait for the end and return the answers, in the order of their index. Ctrl-C while waiting cancels.
 
         Raises:
             EngineError: the engine was closed or failed, or ``timeout_s`` passed.
         """
-        if not self._done.wait(timeout_s):
+        try:
+            finished = self._done.wait(timeout_s)
+        except BaseException:
+            self.cancel()
+            raise
+        if not finished:
             raise EngineError(f"no result within {timeout_s} s; the generation goes on until it is cancelled")
         self._raise_error()
         return self._completions

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from chatwright.errors import InvalidParameterError
 
-MAX_STOP_STRINGS = 4
+MAX_STOP_STRINGS = 16  # OpenAI's API allows 4; a chat template whose turns end in plain text adds its own
 MAX_STOP_CHARACTERS = 512
 MAX_LOGPROBS = 20
 MAX_N = 128
@@ -97,7 +97,7 @@ class SamplingParams:
         logit_bias: token id → added to its logit; -100 to 100, where -100 forbids the token.
         seed: the same seed gives the same text, whatever else runs; None draws a fresh one.
         max_tokens: most tokens to generate; None means as many as the context holds.
-        stop: up to 4 strings that end the answer; the text returned stops before them.
+        stop: up to 16 strings that end the answer; the text returned stops before them.
         stop_token_ids: tokens that end the answer, beside the model's end-of-sequence tokens.
         n: how many answers to one prompt.
         logprobs: give the log-probability of every generated token, and of this many most likely alternatives.
