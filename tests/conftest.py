@@ -1,9 +1,14 @@
 """Fixtures that every room's tests may use: a tiny model folder, and a home of the test's own."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from chatwright import LoadedModel
 
 CHATML = (
     "{% for message in messages %}"
@@ -34,6 +39,16 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny-llama"
     write_tiny_model(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_loaded(tiny_model_dir: Path) -> Iterator["LoadedModel"]:
+    """The tiny model, opened once for all tests that talk to it."""
+    from chatwright import LoadedModel
+
+    model = LoadedModel.open(tiny_model_dir, device="cpu", dtype="float32", threads=1, kv_memory_bytes=32 << 20)
+    yield model
+    model.close()
 
 
 def write_tiny_model(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,9 @@ from chatwright.errors import (
 GREEDY = {"temperature": 0.0, "max_tokens": 12}
 
 
-@pytest.fixture(scope="module")
-def loaded(tiny_model_dir: Path) -> Iterator[LoadedModel]:
-    """The tiny model, opened once for all chats of this file."""
-    model = LoadedModel.open(tiny_model_dir, device="cpu", dtype="float32", threads=1)
-    yield model
-    model.close()
+@pytest.fixture
+def loaded(tiny_loaded: LoadedModel) -> LoadedModel:
+    return tiny_loaded
 
 
 @pytest.fixture

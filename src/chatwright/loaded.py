@@ -45,13 +45,14 @@ class LoadedModel:
         device: str = "auto",
         dtype: str = "auto",
         threads: int | None = None,
+        kv_memory_bytes: int | None = None,
         max_model_len: int | None = None,
     ) -> Self:
         """Load a model with all that belongs to it.
 
         Args:
             source: as for :func:`chatwright.resolve_model`.
-            device, dtype, threads, max_model_len: as for :func:`chatwright.engine.build_runner`.
+            device, dtype, threads, kv_memory_bytes, max_model_len: as for :func:`chatwright.engine.build_runner`.
 
         Raises:
             ModelNotFoundError, ModelFormatError, UnsupportedModelError, TemplateError: the model cannot be used.
@@ -64,7 +65,14 @@ class LoadedModel:
         tokenizer = Tokenizer.from_folder(folder)
         template = ChatTemplate(tokenizer)
         defaults = read_generation_defaults(folder)
-        runner = build_runner(path, device=device, dtype=dtype, threads=threads, max_model_len=max_model_len)
+        runner = build_runner(
+            path,
+            device=device,
+            dtype=dtype,
+            threads=threads,
+            kv_memory_bytes=kv_memory_bytes,
+            max_model_len=max_model_len,
+        )
         engine = Engine(runner, tokenizer, eos_ids=_end_ids(defaults, tokenizer, template))
         return cls(path, engine, tokenizer, template, _sampling(defaults, template))
 

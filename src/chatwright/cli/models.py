@@ -30,7 +30,7 @@ def list_models(as_json: AsJson = False) -> None:
     here = local_models()
     names_here = {model.name for model in here}
 
-    def is_here(entry: CatalogEntry) -> bool:
+    def is_here(entry: "CatalogEntry") -> bool:
         return bool({entry.name, entry.hub_id, entry.modelscope_id} & names_here)
 
     if as_json:

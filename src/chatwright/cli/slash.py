@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chatwright.cli.language import say
 from chatwright.cli.one_shot import statistics
 from chatwright.cli.sampling import SETTINGS, parse_setting
+from chatwright.engine.params import SamplingParams
 from chatwright.errors import InputError
 
 if TYPE_CHECKING:
@@ -147,7 +148,9 @@ def _set(state: SessionState, rest: str) -> Pieces:
     name, _, text = rest.partition(" ")
     if text:
         changed: dict[str, Any] = {**state.chat.sampling, name.replace("-", "_"): parse_setting(name, text.strip())}
-        state.chat.sampling = {key: value for key, value in changed.items() if value is not None}
+        sampling = {key: value for key, value in changed.items() if value is not None}
+        SamplingParams(**sampling)  # refuses a bad value before anything is changed
+        state.chat.sampling = sampling
     elif name:
         parse_setting(name, "default")  # only to refuse an unknown name
     params = state.chat.effective_sampling
