@@ -10,6 +10,7 @@ import torch
 from chatwright.errors import InvalidParameterError, StorageError
 from chatwright.model import export
 from chatwright.model.export import export_model
+from chatwright.model.gguf_file import open_gguf
 from chatwright.model.load import load_model
 
 
@@ -29,6 +30,9 @@ def test_gguf_and_back_to_a_folder(tmp_path: Path, tiny_model_dir: Path):
     )
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1][0] == seen[-1][1]
+    again = export_model(file, tmp_path / "again.gguf", format="gguf", dtype="q8_0")
+    with open_gguf(again) as opened:
+        assert opened.metadata["general.name"] == "tiny", "and not the cache folder's name"
     folder = export_model(file, tmp_path / "folder", format="hf", dtype="f32")
     assert same_weights(tiny_model_dir, folder)
     assert (folder / "chat_template.jinja").read_text() == (tiny_model_dir / "chat_template.jinja").read_text()

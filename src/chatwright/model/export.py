@@ -67,7 +67,7 @@ def export_model(
 
         kind = cast(GGUFDtype, dtype or "bf16")
         _check_space(target, gguf_bytes(folder, kind))
-        write_gguf(folder, target, dtype=kind, progress=progress)
+        write_gguf(folder, target, dtype=kind, name=path.stem if path.is_file() else path.name, progress=progress)
     else:
         _export_folder(folder, target, dtype or ("bf16" if path.is_file() else None), progress)
     return target

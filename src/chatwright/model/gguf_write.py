@@ -43,7 +43,12 @@ class _Planned:
 
 
 def write_gguf(
-    folder: str | Path, out: str | Path, *, dtype: GGUFDtype = "bf16", progress: Progress | None = None
+    folder: str | Path,
+    out: str | Path,
+    *,
+    dtype: GGUFDtype = "bf16",
+    name: str | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Write the model in ``folder`` as one GGUF file.
 
@@ -54,6 +59,7 @@ def write_gguf(
         folder: a Hugging Face model folder with a ``tokenizer.json``.
         out: the file; an existing one is replaced.
         dtype: how matrices are stored.
+        name: what llama.cpp shows as the model's name; None takes the folder's.
         progress: called with (bytes written, bytes in all) after each tensor.
     Raises:
         UnsupportedModelError: llama.cpp has no architecture or no tokenizer for it.
@@ -65,7 +71,7 @@ def write_gguf(
         raise InvalidParameterError("dtype", f"dtype is {dtype!r}; a GGUF can be written as {', '.join(_FILE_TYPES)}")
     model = load_folder(folder)
     architecture, metadata = gguf_metadata(model.config)
-    metadata |= {"general.name": folder.resolve().name, "general.file_type": _FILE_TYPES[dtype]}
+    metadata |= {"general.name": name or folder.resolve().name, "general.file_type": _FILE_TYPES[dtype]}
     if dtype == "q8_0":
         metadata["general.quantization_version"] = 2
     metadata |= tokenizer_metadata(folder, model.config.vocab_size)
