@@ -82,9 +82,8 @@ def write_gguf(
         _write(partial, model, architecture, metadata, plan, progress)
         os.replace(partial, out)
     except OSError as error:
-        raise StorageError(
-            f"{out} cannot be written: {error.strerror or error}; free some space or choose another place"
-        ) from None
+        reason = error.strerror or "the disk took only a part of it"  # numpy's own error counts items
+        raise StorageError(f"{out} cannot be written: {reason}; free some space or choose another place") from None
     finally:
         with contextlib.suppress(OSError):  # moved away, or never made
             partial.unlink()
