@@ -52,6 +52,26 @@ def test_one_requests_broken_logits_leave_the_others_alone(make_engine: MakeEngi
     assert (stats.failed, stats.requests, stats.blocks_used) == (1, 2, 0)
 
 
+def test_answers_that_fail_together_leave_the_others_alone(make_engine: MakeEngine) -> None:
+    """Three answers of one request break in one step: the first ends the request while the others are in that step."""
+
+    class BreaksLater(FakeRunner):
+        def run(self, chunks: Sequence[Chunk]) -> np.ndarray:
+            logits = super().run(chunks)
+            for row, chunk in enumerate(chunks):
+                if chunk.start == 5:
+                    logits[row] = np.nan
+            return logits
+
+    sampled = GREEDY.replace(temperature=1, seed=1)
+    engine = make_engine(BreaksLater(VOCAB_SIZE, block_size=1, num_blocks=400))
+    good, bad = engine.submit(list(range(10)), sampled), engine.submit([1, 2, 3], sampled.replace(n=3))
+    with pytest.raises(EngineError, match="no finite maximum"):
+        bad.result(10)
+    assert len(good.result(10)[0].token_ids) == 20
+    assert engine.stats().blocks_used == 0
+
+
 def test_a_failing_runner_reaches_all_who_wait_and_the_log(
     make_engine: MakeEngine, caplog: pytest.LogCaptureFixture
 ) -> None:

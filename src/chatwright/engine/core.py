@@ -125,9 +125,10 @@ class EngineCore:
         work = self._chunks(plan)
         logits_NV = self._runner.run([chunk for _, chunk in work])
         self._steps += 1
+        for sequence, chunk in work:  # all before any logits are looked at, which may end a request and free its blocks
+            self.blocks.commit(sequence, len(chunk.tokens))
         row = 0
         for sequence, chunk in work:
-            self.blocks.commit(sequence, len(chunk.tokens))
             if chunk.num_logits:
                 self._deliver(sequence, logits_NV[row : row + chunk.num_logits])
                 row += chunk.num_logits

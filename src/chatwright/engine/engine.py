@@ -80,7 +80,9 @@ class Engine:
         atexit.register(self.close)
 
     def submit(self, prompt_ids: Sequence[int], params: SamplingParams | None = None, *, owner: str = "") -> Generation:
-        """Ask for an answer; returns at once. Tokens may end in the middle of an answer, which is then continued.
+        """Ask for an answer; returns at once (after compiling, where a constraint is new: that can take a second).
+
+        The prompt may end in the middle of an answer, which is then continued without a seam.
 
         Args:
             prompt_ids: the prompt, at least one token.
