@@ -119,9 +119,27 @@ def test_yarn_reads_the_spelling_with_mscale() -> None:
         ({"head_dim": -8}, "head_dim is -8"),
         ({"norm": "layer", "norm_offset": 1.0}, "norm_offset"),
         ({"feed_forward": "relu", "moe": MoEConfig(4, 2, 8)}, "feed_forward is 'relu'"),
+        ({"norm_eps": float("nan")}, "norm_eps is nan"),
+        ({"initializer_range": -0.1}, "initializer_range is -0.1"),
+        ({"embedding_scale": float("inf")}, "embedding_scale is inf"),
         ({"colour": 3}, "unknown model option 'colour'"),
     ],
 )
 def test_configs_that_contradict_themselves_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         LLAMA.replace(**changes)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"theta": 0.0}, "rope.theta is 0.0"),
+        ({"scaling": "linear", "factor": 0.5}, "rope.factor is 0.5"),
+        ({"scaling": "llama3", "factor": 2.0}, "original_max_position_embeddings is required"),
+        ({"high_freq_factor": 1.0}, "rope.high_freq_factor is 1.0"),
+        ({"beta_fast": float("nan")}, "rope.beta_fast is nan"),
+    ],
+)
+def test_rotary_settings_without_meaning_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        RopeConfig(**values)

@@ -182,7 +182,7 @@ def test_dropout_works_in_training_only() -> None:
 
 def test_learned_positions_end_with_a_clear_error() -> None:
     model = small(position="learned", max_position_embeddings=8)
-    with pytest.raises(ContextLengthError, match="11 tokens.*positions for 8") as caught:
+    with pytest.raises(ContextLengthError, match=r"11 tokens.*positions for 8") as caught:
         model(IDS)
     assert (caught.value.prompt_tokens, caught.value.limit) == (11, 8)
 

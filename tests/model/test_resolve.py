@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatwright import resolve_model
-from chatwright.errors import InvalidParameterError, ModelFormatError, ModelNotFoundError
+from chatwright.errors import InvalidParameterError, ModelFormatError, ModelNotFoundError, UnsupportedModelError
 from chatwright.model import resolve
 from chatwright.model.catalog import CATALOG, DEFAULT_NAME, find_entry
 from chatwright.model.digest import file_sha256
@@ -114,7 +114,7 @@ def test_folders_without_a_model_say_why(tmp_path: Path) -> None:
         resolve_model(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(ModelFormatError, match="pickle can run code"):
+    with pytest.raises(UnsupportedModelError, match="pickle can run code"):
         resolve_model(tmp_path)
     text = tmp_path / "notes.txt"
     text.write_text("hello")

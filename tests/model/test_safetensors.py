@@ -96,13 +96,13 @@ def test_damaged_files_are_read_rightly_or_refused(tmp_path: Path, data: st.Data
     path.write_bytes(content)
     try:
         folder = SafetensorsFolder(tmp_path)
-        for name, stored in folder.tensors.items():
-            tensor = folder.tensor(name)
-            assert tuple(tensor.shape) == stored.shape
-            assert stored.start + stored.size_bytes <= len(content)
-            tensor.clone()  # touches every byte: outside the file that would be a crash
-    except ModelFormatError as error:
-        assert str(path) in str(error)
+    except ModelFormatError:
+        return
+    for name, stored in folder.tensors.items():
+        tensor = folder.tensor(name)
+        assert tuple(tensor.shape) == stored.shape
+        assert stored.start + stored.size_bytes <= len(content)
+        tensor.clone()  # touches every byte: outside the file that would be a crash
 
 
 _NAMES = st.sampled_from(["a", "b", "__metadata__", ""])
@@ -206,7 +206,7 @@ def test_a_tensor_in_two_shards_is_refused(tmp_path: Path) -> None:
     weight_map = sharded(tmp_path)
     save_file(WEIGHTS, tmp_path / "model-00002-of-00002.safetensors")
     write_index(tmp_path, weight_map)
-    with pytest.raises(ModelFormatError, match="holds tensor 'a', which .* places in model-00001"):
+    with pytest.raises(ModelFormatError, match=r"holds tensor 'a', which .* places in model-00001"):
         SafetensorsFolder(tmp_path)
 
 
@@ -215,5 +215,5 @@ def test_a_tensor_that_the_index_does_not_list_is_refused(tmp_path: Path) -> Non
     del weight_map["b"]
     save_file(WEIGHTS, tmp_path / "model-00001-of-00002.safetensors")
     write_index(tmp_path, weight_map)
-    with pytest.raises(ModelFormatError, match="holds tensor 'b', which .* does not list"):
+    with pytest.raises(ModelFormatError, match=r"holds tensor 'b', which .* does not list"):
         SafetensorsFolder(tmp_path)

@@ -26,6 +26,7 @@ GPT2 = ModelConfig(
     24,
     3,
     4,
+    max_position_embeddings=64,
     position="learned",
     norm="layer",
     norm_eps=1e-5,

@@ -4,6 +4,7 @@ Nothing in the package branches on a model's *name*; whatever differs between GP
 here. ``families.py`` translates Hugging Face ``config.json`` files to and from this form, ``gguf`` metadata likewise.
 """
 
+import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
@@ -45,10 +46,19 @@ class RopeConfig:
 
     def __post_init__(self) -> None:
         _check_choice("rope.scaling", self.scaling, get_args(RopeScaling))
-        if not self.theta > 0:
-            raise ConfigError(f"rope.theta is {self.theta!r}; it must be > 0")
-        if not self.factor >= 1:
+        for name in ("theta", "low_freq_factor", "beta_fast", "beta_slow", "attention_factor"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"rope.{name} is {value!r}; it must be > 0")
+        if not 1 <= self.factor < math.inf:
             raise ConfigError(f"rope.factor is {self.factor!r}; it must be >= 1")
+        if not self.low_freq_factor < self.high_freq_factor < math.inf:
+            raise ConfigError(
+                f"rope.high_freq_factor is {self.high_freq_factor!r}; it must be above rope.low_freq_factor = "
+                f"{self.low_freq_factor!r}"
+            )
+        if self.scaling == "yarn" and self.theta == 1:
+            raise ConfigError("rope.theta is 1; rope.scaling='yarn' needs another")
         if self.scaling in ("llama3", "yarn") and not self.original_max_position_embeddings:
             raise ConfigError(f"rope.original_max_position_embeddings is required by rope.scaling={self.scaling!r}")
 
@@ -182,6 +192,13 @@ class ModelConfig:
             raise ConfigError(f"norm_offset is {self.norm_offset!r}; only norm='rms' has one")
         if self.moe is not None and not self.gated:
             raise ConfigError(f"feed_forward is {self.feed_forward!r}; experts (moe) need one of {', '.join(GATED)}")
+        for name in ("norm_eps", "initializer_range"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; it must be >= 0")
+        for name in ("attention_scale", "embedding_scale", "norm_offset"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise ConfigError(f"{name} is {value!r}; it must be a finite number")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout is {self.dropout!r}; it must be in [0, 1)")
 

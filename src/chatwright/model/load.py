@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from chatwright.errors import ModelFormatError, ModelNotFoundError, UnsupportedModelError
+from chatwright.errors import ModelFormatError, UnsupportedModelError
 from chatwright.model.config import ModelConfig
 from chatwright.model.families import FAMILIES, OWN_FORMAT, config_from_hf
 from chatwright.model.gpt import GPT
 from chatwright.model.hf_keys import read_json_object
-from chatwright.model.safetensors_io import INDEX_FILE, SINGLE_FILE, SafetensorsFolder
+from chatwright.model.resolve import resolve_model
+from chatwright.model.safetensors_io import SafetensorsFolder
 from chatwright.model.weight_names import NameTable, WeightRule, weight_rules
 
 _LOG = logging.getLogger(__name__)
@@ -49,9 +50,9 @@ def load_model(
         UnsupportedModelError: an architecture or feature that we do not run.
     """
     wanted = parse_dtype(dtype)
-    path = _local_path(source)
+    path = resolve_model(source)
     if path.is_file():
-        from chatwright.model.conversion import converted
+        from chatwright.model.conversion import converted  # it imports this module's own neighbours
 
         path = converted(path, "bfloat16" if wanted is torch.bfloat16 else "float32")
     return load_folder(path, dtype=wanted, device=device)
@@ -68,7 +69,6 @@ def load_folder(folder: str | Path, *, dtype: torch.dtype | None = None, device:
     folder = Path(folder)
     values = read_json_object(folder / "config.json")
     config = config_from_hf(values, source=str(folder / "config.json"))
-    _check_weight_files(folder)
     stored = SafetensorsFolder(folder)
     table = None if values["model_type"] == OWN_FORMAT else FAMILIES[values["model_type"]].names
     _check_size(folder, config, stored, table)
@@ -97,28 +97,6 @@ def parse_dtype(dtype: str | torch.dtype) -> torch.dtype | None:
     if dtype not in _DTYPES:
         raise UnsupportedModelError(f"dtype {dtype!r} is unknown; use auto, {', '.join(_DTYPES)}")
     return _DTYPES[dtype]
-
-
-def _local_path(source: str | Path | None) -> Path:
-    """A folder or .gguf file on this machine."""
-    if source is not None and Path(source).exists():
-        return Path(source)
-    from chatwright.model.resolve import resolve_model
-
-    return resolve_model(source)
-
-
-def _check_weight_files(folder: Path) -> None:
-    """Say what is wrong with a folder that has no safetensors weights."""
-    if (folder / SINGLE_FILE).is_file() or (folder / INDEX_FILE).is_file():
-        return
-    pickled = sorted([*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])
-    if pickled:
-        raise UnsupportedModelError(
-            f"{folder} has its weights as a Python pickle ({pickled[0].name}), which could run any code and is never "
-            "opened here; look for a revision with model.safetensors, or convert it with transformers' save_pretrained"
-        )
-    raise ModelNotFoundError(f"{folder} holds neither {SINGLE_FILE} nor {INDEX_FILE}; fetch the model again")
 
 
 def _check_size(folder: Path, config: ModelConfig, stored: SafetensorsFolder, table: NameTable | None) -> None:

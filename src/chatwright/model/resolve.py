@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from chatwright.errors import ModelFormatError, ModelNotFoundError
+from chatwright.errors import ModelFormatError, ModelNotFoundError, UnsupportedModelError
 from chatwright.model.catalog import CATALOG, CatalogEntry, EmbeddedFile, find_entry, similar_names
 from chatwright.model.digest import file_sha256
 from chatwright.model.names import HubName, is_safe_segment, parse_hub_name
@@ -44,6 +44,7 @@ def resolve_model(name: str | Path | None = None) -> Path:
     Raises:
         ModelNotFoundError: nothing by that name is on disk; the message says how to get it.
         ModelFormatError: there is something, but it holds no model that we can read.
+        UnsupportedModelError: its weights are only there as a pickle.
     """
     if name is None or (isinstance(name, str) and name.strip().lower() == "default"):
         return _resolve_entry(CATALOG[0])
@@ -121,7 +122,8 @@ def _resolve_path(path: Path) -> Path:
     if (path / "config.json").is_file():
         if _holds_weights(path):
             return path
-        raise ModelFormatError(f"{path} has a config.json but no *.safetensors file{_pickle_remark(path)}")
+        _refuse_pickles(path)
+        raise ModelFormatError(f"{path} has a config.json but no *.safetensors file; fetch the model again")
     ggufs = sorted(path.glob("*.gguf"))
     if len(ggufs) == 1:
         return ggufs[0]
@@ -218,10 +220,13 @@ def _holds_weights(folder: Path) -> bool:
     return any(folder.glob("*.safetensors"))
 
 
-def _pickle_remark(folder: Path) -> str:
-    if any(folder.glob("*.bin")) or any(folder.glob("*.pt")) or any(folder.glob("*.pth")):
-        return "; its weights are pickled, and a pickle can run code: convert them to safetensors first"
-    return ""
+def _refuse_pickles(folder: Path) -> None:
+    pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern))
+    if pickled:
+        raise UnsupportedModelError(
+            f"{folder} has its weights as a pickle ({pickled[0]}), and a pickle can run code, so none is ever opened; "
+            "look for a revision with model.safetensors, or convert it with transformers' save_pretrained"
+        )
 
 
 def _is_hidden(path: Path, root: Path) -> bool:

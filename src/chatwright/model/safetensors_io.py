@@ -83,6 +83,8 @@ class SafetensorsFolder:
             self.tensors = read_header(folder / SINGLE_FILE)
             return
         index_path = folder / INDEX_FILE
+        if not index_path.is_file():
+            raise ModelFormatError(f"{folder} holds neither {SINGLE_FILE} nor {INDEX_FILE}; fetch the model again")
         weight_map = _read_index(index_path)
         for file in sorted(set(weight_map.values())):
             found = read_header(folder / file)
