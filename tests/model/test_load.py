@@ -214,7 +214,8 @@ CONFIG_KEYS = [
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
     "head_dim", "max_position_embeddings", "rms_norm_eps", "rope_theta", "rope_scaling", "rope_parameters",
     "hidden_act", "attention_bias", "tie_word_embeddings", "model_type", "layer_types", "sliding_window",
-    "use_sliding_window", "num_experts", "num_experts_per_tok", "mlp_only_layers", "decoder_sparse_step", "n_embd", "n_head", "n_inner",
+    "use_sliding_window", "num_experts", "num_experts_per_tok", "mlp_only_layers", "decoder_sparse_step", "n_embd",
+    "n_head", "n_inner",
     "query_pre_attn_scalar", "sliding_window_pattern", "torch_dtype", "initializer_range",
 ]  # fmt: skip
 MODEL_TYPES = ["llama", "qwen2", "qwen3", "qwen3_moe", "gemma3_text", "gpt2", "openai-gpt", "mistral", "chatwright"]
