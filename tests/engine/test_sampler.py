@@ -96,6 +96,18 @@ def test_settings_that_leave_one_token_take_the_most_likely(values: dict[str, ob
     assert sampler(**values).choose(logits.copy(), 3) == int(logits.argmax())
 
 
+def test_very_unlikely_tokens_do_not_disturb() -> None:
+    """At a low temperature most weights are below what float32 holds; forbidden tokens stay impossible."""
+    logits = np.linspace(-200, 0, 600).astype(np.float32)
+    logits[599] = -np.inf
+    for uniform in (0.0, 0.3, 1 - 2**-53):
+        token = draw(logits.copy(), float(logits[598]), uniform, temperature=0.1, top_k=0, top_p=1, min_p=0)
+        assert 570 < token <= 598
+    tied = np.zeros(300, dtype=np.float32)
+    drawn = {draw(tied.copy(), 0.0, i / 100, temperature=1, top_k=7, top_p=1, min_p=0) for i in range(100)}
+    assert drawn == set(range(7))  # of equal tokens, the first by id stay
+
+
 def test_a_draw_depends_on_seed_answer_and_position_only() -> None:
     def draws(**values: int) -> list[int]:
         one = sampler(**values)

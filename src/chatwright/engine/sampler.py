@@ -20,6 +20,7 @@ from chatwright.errors import EngineError
 
 Row = NDArray[np.float32]  # the logits of one position, shape [vocab_size]
 FORBIDDEN = np.float32(-np.inf)
+UNDERFLOW = np.float32(-87)
 BLOCK = 256  # width of the partial sums by which a token is found without cumulating the whole vocabulary
 
 
@@ -116,45 +117,60 @@ def draw(
         top_k: 0 for no limit.
         top_p, min_p: as in SamplingParams; top_p > 0.
     """
-    # Probabilities relative to the largest, in (0, 1]: the softmax without its division, which inversion does not need.
     np.subtract(logits_V, np.float32(maximum), out=logits_V)
     if temperature != 1:
         np.multiply(logits_V, np.float32(1 / temperature), out=logits_V)
-    weights_V = np.exp(logits_V, out=logits_V)
-    if top_k or top_p < 1 or min_p > 0:
-        _truncate(weights_V, top_k=top_k, top_p=top_p, min_p=min_p)
-    return _invert(weights_V, uniform)
+    if not 0 < top_k < len(logits_V):
+        return _draw_from(logits_V, uniform, top_p=top_p, min_p=min_p)
+    ids = _largest(logits_V, top_k)
+    return int(ids[_draw_from(logits_V[ids], uniform, top_p=top_p, min_p=min_p)])
 
 
-def _truncate(weights_V: Row, *, top_k: int, top_p: float, min_p: float) -> None:
+def _largest(values: Row, count: int) -> NDArray[np.int64]:
+    """Where the ``count`` largest values are, in order of place; of equal ones, the first."""
+    lowest = np.partition(values, len(values) - count)[len(values) - count]
+    places = np.flatnonzero(values >= lowest)
+    if len(places) > count:
+        ties = np.flatnonzero(values[places] == lowest)
+        places = np.delete(places, ties[count - len(places) :])
+    return places
+
+
+def _draw_from(logits: Row, uniform: float, *, top_p: float, min_p: float) -> int:
+    """Pick a place among logits whose largest is 0; they are overwritten."""
+    # Weights are probabilities relative to the largest: the softmax without its division, which inversion does not
+    # need. What is below e**-87 becomes 0: denormal numbers would make every operation on them several times slower.
+    if logits.min() < UNDERFLOW:
+        logits[np.flatnonzero(logits < UNDERFLOW)] = FORBIDDEN
+    weights = np.exp(logits, out=logits)
+    if top_p < 1 or min_p > 0:
+        _truncate(weights, top_p=top_p, min_p=min_p)
+    return _invert(weights, uniform)
+
+
+def _truncate(weights_V: Row, *, top_p: float, min_p: float) -> None:
     """Set the weights (relative to the largest, which is 1) of all tokens that may not be drawn to zero.
 
     Only values are sorted, and few of them, to find the lowest weight that stays; the tokens keep their places.
     """
-    vocab_size = len(weights_V)
-    kept = weights_V
-    if 0 < top_k < vocab_size:
-        kept = np.partition(weights_V, vocab_size - top_k)[vocab_size - top_k :]
     if top_p < 1:
-        target = top_p * float(kept.sum(dtype=np.float64))
-        if kept is weights_V:
-            # Tokens below (1 - top_p) / V hold less than 1 - top_p together, so the nucleus lies among the others:
-            # leaving them out is exact. Halved, so that rounding of the sum cannot matter. Mostly a far higher cut
-            # leaves enough already, and next to nothing to sort.
-            exact = 0.5 * (target / top_p - target) / vocab_size
-            for cut in (max(exact, 1e-4), exact):
-                kept = weights_V[np.flatnonzero(weights_V > np.float32(cut))]  # a boolean index takes 5 × as long
-                if kept.sum(dtype=np.float64) >= target:
-                    break
+        total = float(weights_V.sum(dtype=np.float64))
+        target = top_p * total
+        # Tokens below (1 - top_p) / V hold less than 1 - top_p together, so the nucleus lies among the others: leaving
+        # them out is exact. Halved, so that rounding of the sum cannot matter. Mostly a far higher cut leaves enough
+        # already, and next to nothing to sort.
+        exact = 0.5 * (total - target) / len(weights_V)
+        for cut in (max(exact, 1e-4), exact):
+            kept = weights_V[np.flatnonzero(weights_V > np.float32(cut))]  # a boolean index takes 5 × as long
+            if kept.sum(dtype=np.float64) >= target:
+                break
         kept = np.sort(kept)[::-1]
         cumulated = np.cumsum(kept, dtype=np.float64)
         kept = kept[: int(np.searchsorted(cumulated, target, side="left")) + 1]
-    if kept is not weights_V:
-        lowest = kept.min()
+        lowest = kept[-1]
         ties = np.flatnonzero(weights_V == lowest)
-        stay = np.count_nonzero(kept == lowest)
         weights_V *= weights_V >= lowest
-        weights_V[ties[stay:]] = 0  # of equal tokens, the first by id stay
+        weights_V[ties[np.count_nonzero(kept == lowest) :]] = 0  # of equal tokens, the first by id stay
     if min_p > 0:
         weights_V *= weights_V >= np.float32(min_p)
 
