@@ -1,14 +1,18 @@
 """Fixtures that every room's tests may use: a tiny model folder, and a home of the test's own."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from typer.testing import Result
+
     from chatwright import LoadedModel
+
+Run = Callable[..., "Result"]
 
 CHATML = (
     "{% for message in messages %}"
@@ -49,6 +53,24 @@ def tiny_loaded(tiny_model_dir: Path) -> Iterator["LoadedModel"]:
     model = LoadedModel.open(tiny_model_dir, device="cpu", dtype="float32", threads=1, kv_memory_bytes=32 << 20)
     yield model
     model.close()
+
+
+@pytest.fixture
+def run(tiny_loaded: "LoadedModel", tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """``run("chat", "hello", input=b"…")``: what it printed, and its exit code. The default model is the tiny one."""
+    from typer.testing import CliRunner
+
+    from chatwright import LoadedModel
+    from chatwright.cli.app import app
+
+    monkeypatch.setenv("CHATWRIGHT_MODEL", str(tiny_model_dir))
+    monkeypatch.setattr(LoadedModel, "open", lambda source, **options: tiny_loaded)
+    monkeypatch.setattr(LoadedModel, "close", lambda self: None)  # the fixture's owner closes it
+
+    def run_(*arguments: str, input: bytes | str | None = None) -> "Result":
+        return CliRunner().invoke(app, list(arguments), input=input)
+
+    return run_
 
 
 def write_tiny_model(folder: Path) -> None:

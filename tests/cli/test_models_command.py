@@ -10,7 +10,7 @@ from chatwright import load_model
 from chatwright.cli import language
 from chatwright.model.catalog import CATALOG
 from chatwright.paths import models_dir
-from tests.cli.conftest import Run
+from tests.conftest import Run
 
 
 def test_list_shows_what_is_here_and_what_can_be_had(run: Run, tiny_model_dir: Path) -> None:

@@ -90,7 +90,7 @@ def chat(
     ] = None,
     stop: Annotated[
         list[str] | None,
-        _sampling("--stop", english="End before this text; up to 4 times.", chinese="遇到此文本即停；最多 4 个。"),
+        _sampling("--stop", english="End before this text; may be repeated.", chinese="遇到此文本即停；可多次使用。"),
     ] = None,
     json_schema: Annotated[
         Path | None,
