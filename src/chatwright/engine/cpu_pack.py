@@ -1,0 +1,133 @@
+"""Quantises matrices into the layout that the CPU decoder streams (see ``cpu_simd`` for the layout itself).
+
+A matrix becomes int8 with one scale per row, unless every one of its groups of 32 weights already lies on 16 evenly
+spaced values: then it came from a 4-bit file (the embedded default does), and four bits hold it *exactly*, in half the
+memory traffic. The test looks at the numbers, not at where they came from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from chatwright.engine.cpu_simd import GROUP, INT4, INT8, LANES
+
+ROWS = 2 * LANES  # a tile takes two row blocks
+_EXACT = 1e-3  # largest error, in steps, that still counts as exact; a foreign weight is off by up to half a step
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Where a packed matrix lies and how to read it.
+
+    Attributes:
+        bits: INT8 or INT4.
+        offset: first byte in the buffer.
+        rows: rows including padding, a multiple of 32.
+        groups: groups of 32 columns, padding included.
+    """
+
+    bits: int
+    offset: int
+    rows: int
+    groups: int
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of one block of 16 rows."""
+        return block_bytes(self.bits, self.groups)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the whole matrix."""
+        return self.rows // LANES * self.block_bytes
+
+
+def block_bytes(bits: int, groups: int) -> int:
+    """Bytes of a block of 16 rows and ``groups`` groups of 32 columns."""
+    if bits == INT8:
+        return groups * GROUP * LANES + 4 * LANES
+    return groups * (GROUP * LANES // 2 + 4 * LANES)
+
+
+def pad(matrix: Array) -> Array:
+    """The matrix with zero rows and columns up to multiples of 32."""
+    rows, columns = matrix.shape
+    extra = (-rows % ROWS, -columns % GROUP)
+    return np.pad(matrix, ((0, extra[0]), (0, extra[1]))) if any(extra) else np.ascontiguousarray(matrix)
+
+
+def pack(matrix: Array) -> tuple[int, npt.NDArray[np.uint8]]:
+    """Quantise one padded matrix.
+
+    Args:
+        matrix: float32 [rows, columns], both multiples of 32.
+    Returns:
+        The format (INT4 where that is exact, else INT8) and the bytes, flat.
+    """
+    exact = _pack_int4(matrix)
+    return (INT4, exact) if exact is not None else (INT8, _pack_int8(matrix))
+
+
+def _pack_int8(matrix: Array) -> npt.NDArray[np.uint8]:
+    rows, columns = matrix.shape
+    scale = np.abs(matrix).max(axis=1) / 127.0
+    quantised = np.rint(matrix / np.where(scale > 0, scale, 1)[:, None]).astype(np.int8)
+    blocks, width = rows // LANES, columns * LANES
+    packed = np.empty((blocks, width + 4 * LANES), np.uint8)
+    interleaved = quantised.reshape(blocks, LANES, columns // 2, 2).transpose(0, 2, 1, 3)
+    packed[:, :width] = np.ascontiguousarray(interleaved).view(np.uint8).reshape(blocks, width)
+    packed[:, width:] = scale.astype(np.float32).reshape(blocks, LANES).view(np.uint8)
+    return packed.reshape(-1)
+
+
+def _pack_int4(matrix: Array) -> npt.NDArray[np.uint8] | None:
+    """Four bits per weight, or None where that would lose anything."""
+    rows, columns = matrix.shape
+    if not _on_grid(matrix[: min(rows, ROWS)]):  # a look at a few rows spares most matrices the full test
+        return None
+    groups = matrix.reshape(rows, columns // GROUP, GROUP)
+    fitted = _grid(groups)
+    if fitted is None:
+        return None
+    step, minimum, nibbles = fitted
+    blocks, count = rows // LANES, columns // GROUP
+    # [block, lane, group, half, pair, 2] -> [block, group, pair, lane, 2], the two halves of a group sharing bytes
+    split = nibbles.reshape(blocks, LANES, count, 2, GROUP // 4, 2).transpose(0, 2, 3, 4, 1, 5)
+    packed = np.empty((blocks, count, GROUP * LANES // 2 + 4 * LANES), np.uint8)
+    packed[:, :, : GROUP * LANES // 2] = (split[:, :, 0] | (split[:, :, 1] << 4)).reshape(blocks, count, -1)
+    for at, values in ((GROUP * LANES // 2, step), (GROUP * LANES // 2 + 2 * LANES, minimum)):
+        lanes = np.ascontiguousarray(values.reshape(blocks, LANES, count).transpose(0, 2, 1))
+        packed[:, :, at : at + 2 * LANES] = lanes.view(np.uint8).reshape(blocks, count, 2 * LANES)
+    return packed.reshape(-1)
+
+
+def _on_grid(matrix: Array) -> bool:
+    return _grid(matrix.reshape(matrix.shape[0], -1, GROUP)) is not None
+
+
+def _grid(
+    groups: Array,
+) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float16], npt.NDArray[np.uint8]] | None:
+    """Step, minimum and level of every weight where each group lies on at most 16 even levels, else None."""
+    low, high = groups.min(axis=-1), groups.max(axis=-1)
+    if max(np.abs(low).max(), np.abs(high).max()) > np.finfo(np.float16).max:
+        return None
+    minimum = low.astype(np.float16)
+    step = ((high - low) / 15).astype(np.float16)
+    spread = step.astype(np.float32)[..., None]
+    position = (groups - minimum.astype(np.float32)[..., None]) / np.where(spread > 0, spread, 1)
+    level = np.rint(position)
+    if not (np.abs(position - level).max() <= _EXACT and level.max() <= 15 and level.min() >= 0):
+        return None
+    return step, minimum, level.astype(np.uint8)
+
+
+def interleave_rows(matrices: Sequence[Array]) -> Array:
+    """Rows of equally tall matrices alternating in blocks of 16, so that one tile holds a gate and its value."""
+    rows, columns = matrices[0].shape
+    blocks = [matrix.reshape(rows // LANES, LANES, columns) for matrix in matrices]
+    return np.stack(blocks, axis=1).reshape(-1, columns)
