@@ -114,7 +114,12 @@ class Chat:
             self._source = resolve_model(model)
         else:
             self._loaded, self._source = model, model.source
-        self._options: dict[str, Any] = {"device": device, "dtype": dtype, "threads": threads, "max_model_len": max_model_len}
+        self._options: dict[str, Any] = {
+            "device": device,
+            "dtype": dtype,
+            "threads": threads,
+            "max_model_len": max_model_len,
+        }
         self.context_policy = context_policy
         SamplingParams().replace(**sampling)  # a bad value is refused here, not at the first question
         self.sampling = sampling
