@@ -50,9 +50,12 @@ def test_greedy_is_the_naive_loop(make_engine: MakeEngine, runner: FakeRunner) -
         assert answer.prompt_tokens == length
 
 
-def test_a_batch_gives_what_each_gives_alone(make_engine: MakeEngine, runner: FakeRunner) -> None:
+def test_a_batch_gives_what_each_gives_alone(make_engine: MakeEngine) -> None:
+    gate = threading.Event()
+    runner = FakeRunner(VOCAB_SIZE, before_run=gate.wait)
     engine = make_engine(runner, max_num_seqs=8, max_batch_tokens=40)
     generations = [engine.submit(prompt(5 + 9 * i, i), GREEDY) for i in range(20)]
+    gate.set()
     for i, generation in enumerate(generations):
         assert only(generation.result(10)).token_ids == naive(runner, prompt(5 + 9 * i, i), 24)
     assert max(runner.batch_sizes) == 8

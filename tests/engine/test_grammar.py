@@ -1,6 +1,7 @@
 import json
 import re
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -143,7 +144,9 @@ def test_unconstrained_requests_do_not_import_the_library(make_engine: MakeEngin
 def test_constrained_answers_survive_preemption_and_share_a_batch(make_engine: MakeEngine) -> None:
     params = SamplingParams(constraint=Constraint.regex("[a-z]{40}"), seed=1)
     alone = make_engine(FakeRunner(VOCAB_SIZE)).submit([1, 2], params).result(10)[0]
-    engine = make_engine(FakeRunner(VOCAB_SIZE, num_blocks=8, block_size=8))
+    gate = threading.Event()
+    engine = make_engine(FakeRunner(VOCAB_SIZE, num_blocks=8, block_size=8, before_run=gate.wait))
     generations = [engine.submit([1, 2], params) for _ in range(4)]
+    gate.set()
     assert {generation.result(10)[0].text for generation in generations} == {alone.text}
     assert engine.stats().preemptions > 0
