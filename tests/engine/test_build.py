@@ -52,7 +52,7 @@ def test_running_out_of_memory_while_loading_is_our_error(
 
     monkeypatch.setattr("chatwright.engine.build.load_model", load)
     with pytest.raises(EngineError, match="does not fit into the memory of cpu"):
-        build_runner(tiny_model_dir, device="cpu")
+        build_runner(tiny_model_dir, device="cpu", dtype="float32")
 
 
 def test_the_estimate_of_the_weights_is_what_they_take(tiny_model_dir: Path) -> None:
@@ -74,7 +74,7 @@ def test_bad_arguments(tiny_model_dir: Path) -> None:
     for name in ("threads", "kv_memory_bytes", "max_model_len"):
         for value in (0, -3):
             with pytest.raises(InvalidParameterError, match=name):
-                build_runner(tiny_model_dir, device="cpu", **{name: value})  # type: ignore[arg-type]
+                build_runner(tiny_model_dir, device="cpu", dtype="float32", **{name: value})  # type: ignore[arg-type]
 
 
 def test_devices_and_number_formats() -> None:
