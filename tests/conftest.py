@@ -23,11 +23,20 @@ SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the developer's own models, caches or hub settings."""
+def own_home(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> None:
+    """No test reads or writes the developer's own models, caches or hub settings.
+
+    Compiled CPU kernels alone are shared, and kept from run to run: they are named after their source, and compiling
+    them in every process that a test starts would take most of the suite's time.
+    """
     home = tmp_path_factory.mktemp("home")
+    cache = home / "cache"
+    cache.mkdir()
+    (cache / "kernels").symlink_to(pytestconfig.cache.mkdir("kernels"))
     monkeypatch.setenv("CHATWRIGHT_HOME", str(home))
-    monkeypatch.setenv("CHATWRIGHT_CACHE", str(home / "cache"))
+    monkeypatch.setenv("CHATWRIGHT_CACHE", str(cache))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("CHATWRIGHT_LANG", "en")
 
