@@ -1,5 +1,6 @@
 """From a model on disk to the runner that serves it best on this machine."""
 
+import logging
 from pathlib import Path
 
 import torch
@@ -16,6 +17,8 @@ from chatwright.model.load import load_model, parse_dtype
 from chatwright.model.presets import count_parameters
 from chatwright.model.resolve import resolve_model
 
+_LOG = logging.getLogger(__name__)
+
 
 def build_runner(
     model_path: str | Path,
@@ -31,7 +34,8 @@ def build_runner(
     Args:
         model_path: a model folder, a ``.gguf`` file, or a name as for :func:`chatwright.resolve_model`.
         device: "auto" (a CUDA card if there is one, then Apple's, then the CPU), "cuda", "cuda:1", "mps" or "cpu".
-        dtype: "auto", "float32", "bfloat16" or "float16". "auto" is bfloat16 on cards and CPUs that compute in it.
+        dtype: "auto", "float32", "bfloat16" or "float16". "auto" is bfloat16 on cards and CPUs that compute in it; on
+            a CPU it also decodes with weights in 8 bits (4 where the file has 4), which any other choice turns off.
         threads: CPU threads for the model; None leaves PyTorch's choice.
         kv_memory_bytes: memory for keys and values, which bounds how much text is in work at once; None takes a share
             of what the weights leave free.
@@ -52,17 +56,54 @@ def build_runner(
     free = free_bytes(target)
     budget = kv_budget(target, weight_bytes(folder, wanted), free)  # before loading: a machine that swaps says nothing
     try:
+        budget = budget if kv_memory_bytes is None else kv_memory_bytes
+        if target.type == "cpu" and dtype == "auto":
+            runner = _cpu_runner(path, folder, wanted, threads, budget, max_model_len)
+            if runner is not None:
+                return runner
         model = load_model(folder, dtype=wanted or "auto", device=target)
         runner_class = CudaRunner if target.type == "cuda" else TorchRunner
-        return runner_class(
-            model, kv_memory_bytes=budget if kv_memory_bytes is None else kv_memory_bytes, max_model_len=max_model_len
-        )
+        return runner_class(model, kv_memory_bytes=budget, max_model_len=max_model_len)
     except (MemoryError, torch.OutOfMemoryError) as error:
         known = "" if free is None else f", of which {free / GIB:.1f} GiB were free"
         raise EngineError(
             f"{model_path} does not fit into the memory of {target}{known}; use a smaller model, dtype bfloat16, a "
             "smaller kv_memory_bytes, or another device"
         ) from error
+
+
+def _cpu_runner(
+    source: Path,
+    folder: Path,
+    dtype: torch.dtype | None,
+    threads: int | None,
+    kv_memory_bytes: int,
+    max_model_len: int | None,
+) -> Runner | None:
+    """The runner with compiled kernels, or None where the model or the machine is not made for it."""
+    config = config_from_hf(read_json_object(folder / "config.json"), source=str(folder / "config.json"))
+    try:
+        from chatwright.engine.cpu_build import build_cpu_runner
+        from chatwright.engine.cpu_runner import supports
+    except ImportError as error:  # Numba is not there for every platform and Python
+        _LOG.warning("decoding on the CPU through PyTorch, which is slower: Numba cannot be loaded (%s)", error)
+        return None
+    if not supports(config):
+        return None
+    from numba.core.errors import NumbaError
+
+    try:
+        return build_cpu_runner(
+            source,
+            folder,
+            dtype=dtype or torch.float32,
+            threads=threads or torch.get_num_threads(),
+            kv_memory_bytes=kv_memory_bytes,
+            max_model_len=max_model_len,
+        )
+    except NumbaError as error:
+        _LOG.warning("decoding on the CPU through PyTorch, which is slower: Numba cannot compile (%s)", error)
+        return None
 
 
 def choose_device(name: str) -> torch.device:

@@ -10,7 +10,6 @@ import torch
 from chatwright.engine.cpu_runner import CpuRunner
 from chatwright.engine.cpu_weights import FORMAT, Read, cached_weights
 from chatwright.engine.runner import Chunk
-from chatwright.model.config import ModelConfig
 from chatwright.model.digest import file_sha256
 from chatwright.model.gguf_file import open_gguf
 from chatwright.model.gguf_tensors import GGUFWeights
@@ -25,7 +24,7 @@ def build_cpu_runner(
     *,
     dtype: torch.dtype,
     threads: int,
-    num_blocks: Callable[[ModelConfig], int],
+    kv_memory_bytes: int,
     max_model_len: int | None,
 ) -> CpuRunner:
     """Load a model for the CPU.
@@ -35,8 +34,7 @@ def build_cpu_runner(
         folder: the model as a Hugging Face folder: ``source`` itself, or its conversion.
         dtype: bfloat16 or float32, for prompts.
         threads: threads of the decoder.
-        num_blocks: how many blocks of key/value memory to take.
-        max_model_len: see ``build_runner``.
+        kv_memory_bytes, max_model_len: see ``build_runner``.
     """
     model = load_model(folder, dtype=dtype)
     weights = cached_weights(
@@ -45,7 +43,7 @@ def build_cpu_runner(
         cache_dir() / "packed" / f"v{FORMAT}" / _digest(source),
     )
     runner = CpuRunner(
-        model, weights, num_blocks=num_blocks(model.config), max_model_len=max_model_len, threads=threads
+        model, weights, kv_memory_bytes=kv_memory_bytes, max_model_len=max_model_len, threads=threads
     )
     runner.run([Chunk([0], 0, [0], 1)])  # compiles the kernels, or says here and now that this machine cannot
     return runner

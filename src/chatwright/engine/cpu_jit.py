@@ -52,3 +52,7 @@ JIT: dict[str, Any] = {
     "error_model": "numpy",
     "cache": _FOLDER is not None,
 }
+# For functions that compute in floating point: inlined into their one entry point they are compiled once. As functions
+# of their own they exist twice in the process that compiles them, alone and within the entry point, optimised
+# differently, and which of the two is called decides over the last digit; a process that loads them has only one.
+INLINE: dict[str, Any] = {**JIT, "forceinline": True}

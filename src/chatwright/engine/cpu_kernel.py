@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from chatwright.engine.cpu_jit import JIT
+from chatwright.engine.cpu_jit import INLINE, JIT
 from chatwright.engine.cpu_math import activate_all, bfloat16, exp, rms_scale
 from chatwright.engine.cpu_simd import (
     GROUP,
@@ -208,7 +208,7 @@ def project(data, matrix, q, scale, total, count, out, out_stride, thread, threa
         multiply(data, bits, offset + tile * 2 * stride, stride, q, scale, total, 0, count, out, row, out_stride)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def project_gated(data, matrix, vectors, bias_at, activation, q, scale, total, count, out, out_stride, thread, threads):  # type: ignore[no-untyped-def]
     """This thread's rows of the interleaved gate and up matrices: activation(gate) * up, for all columns."""
     bits, offset, rows = matrix[0], matrix[1], matrix[2]
@@ -233,7 +233,7 @@ def project_gated(data, matrix, vectors, bias_at, activation, q, scale, total, c
                     target[i] = gate[i] * up[i]
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def quantise(values, q, scale, total):  # type: ignore[no-untyped-def]
     """Values [32 G] to int16 with a scale and a sum per group of 32."""
     for g in range(scale.shape[0]):
@@ -254,7 +254,7 @@ def quantise(values, q, scale, total):  # type: ignore[no-untyped-def]
         total[g] = sum_ * step
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def normalise(x, vectors, weight_at, bias_at, layer_norm, eps, out):  # type: ignore[no-untyped-def]
     """RMSNorm or LayerNorm of one column into ``out``, whose tail beyond the width is zeroed."""
     width = x.shape[0]
@@ -275,7 +275,7 @@ def normalise(x, vectors, weight_at, bias_at, layer_norm, eps, out):  # type: ig
     out[width:] = 0
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def add_branch(x, branch, vectors, bias_at, norm_at, eps):  # type: ignore[no-untyped-def]
     """x += branch, after the branch's bias and, for sandwich norms, its own RMSNorm."""
     width = x.shape[0]
@@ -291,7 +291,7 @@ def add_branch(x, branch, vectors, bias_at, norm_at, eps):  # type: ignore[no-un
             x[i] += branch[i]
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def place_head(head, cos, sin, vectors, norm_at, eps, rotary, factor):  # type: ignore[no-untyped-def]
     """QK-norm, rotation and scaling of one head, in place."""
     size = head.shape[0]
@@ -310,7 +310,7 @@ def place_head(head, cos, sin, vectors, norm_at, eps, rotary, factor):  # type: 
             head[i] *= factor
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def place_column(row, layer, column, shape, weights, cache, batch):  # type: ignore[no-untyped-def]
     """Finish a column's queries and keys, and write its key and value into the cache."""
     at, size = weights.vector_at[layer], shape.head_dim
@@ -336,12 +336,10 @@ def place_column(row, layer, column, shape, weights, cache, batch):  # type: ign
             values[i] = bfloat16(value[i])
 
 
-@njit(**JIT)
-def splits_of(visible: int, tasks: int, threads: int) -> int:
-    """Into how many parts the visible context of a column is divided, so that every thread has work."""
-    if tasks >= 4 * threads:
-        return 1
-    return max(1, min(MAX_SPLITS, visible // SPLIT, 4 * threads // max(1, tasks) + 1))
+@njit(**INLINE)
+def splits_of(visible: int) -> int:
+    """Into how many parts the visible context of a column is divided: by its length alone, never by its neighbours."""
+    return max(1, min(MAX_SPLITS, visible // SPLIT))
 
 
 @njit(**JIT)
@@ -377,14 +375,14 @@ def page_values(heads, p, first, last, values, at, width, out, out_at, stride, s
             _values_1_1(one, first, last, values, v, width, out, o + head * stride, stride, factor, ahead, ahead_at)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def page_offset(layer, block, kv_head, cache):  # type: ignore[no-untyped-def]
     """Where the keys (and, of equal size, the values) of a block begin in the flat cache."""
     _, blocks, kv_heads, padded, page = cache.keys.shape
     return ((layer * blocks + np.int64(block)) * kv_heads + kv_head) * padded * page
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def attend(row, layer, column, kv_head, low, high, split, shape, cache, batch, room, partial):  # type: ignore[no-untyped-def]
     """Attention of the query heads of one key/value head over positions [low, high), as one split's partial result."""
     size, padded = shape.head_dim, cache.values.shape[4]
@@ -420,14 +418,14 @@ def attend(row, layer, column, kv_head, low, high, split, shape, cache, batch, r
             page_values(heads, room, first, last, values, at, padded, flat, start, stride, shrink, keys, following)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def attend_all(layer, count, shape, weights, cache, batch, scratch, wide, scores, thread, threads):  # type: ignore[no-untyped-def]
     """This thread's share of all attention of a layer: tasks are column × key/value head × split."""
-    tasks, task = count * shape.num_kv_heads, 0
+    task = 0
     for column in range(count):
         high = batch.positions[column] + 1
         low = max(0, high - weights.window[layer])
-        parts = splits_of(high - low, tasks, threads)
+        parts = splits_of(high - low)
         for kv_head in range(shape.num_kv_heads):
             for part in range(parts):
                 if task % threads == thread:
@@ -438,12 +436,12 @@ def attend_all(layer, count, shape, weights, cache, batch, scratch, wide, scores
                 task += 1
 
 
-@njit(**JIT)
-def merge_splits(column, count, layer, shape, weights, batch, partial, out, threads):  # type: ignore[no-untyped-def]
+@njit(**INLINE)
+def merge_splits(column, layer, shape, weights, batch, partial, out):  # type: ignore[no-untyped-def]
     """Join the splits of one column's attention into ``out`` [heads * head_dim], tail zeroed."""
     size, padded = shape.head_dim, partial.shape[3] - 2
     high = batch.positions[column] + 1
-    parts = splits_of(high - max(0, high - weights.window[layer]), count * shape.num_kv_heads, threads)
+    parts = splits_of(high - max(0, high - weights.window[layer]))
     for head in range(shape.num_heads):
         largest = np.float32(-1e30)
         for part in range(parts):
@@ -521,7 +519,7 @@ def step(thread, threads, arrivals, shape, weights, cache, batch, scratch):  # t
         arrived += threads
         barrier(sync, arrived)
         for c in range(first, last):
-            merge_splits(c, count, layer, shape, weights, batch, scratch.partial, row[:heads_width], threads)
+            merge_splits(c, layer, shape, weights, batch, scratch.partial, row[:heads_width])
             quantise(row, q_heads[c], s_heads[c], t_heads[c])
         arrived += threads
         barrier(sync, arrived)

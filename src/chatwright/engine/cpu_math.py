@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numba import njit
 
-from chatwright.engine.cpu_jit import JIT
+from chatwright.engine.cpu_jit import INLINE
 from chatwright.engine.cpu_simd import bits_of_float, float_of_bits
 
 GELU, GELU_TANH, RELU, SILU = 0, 1, 2, 3
@@ -20,7 +20,7 @@ _LOG2E, _LN2_HIGH, _LN2_LOW = _F(1.44269504), _F(0.693359375), _F(-2.12194440e-4
 _P0, _P1, _P2, _P3, _P4 = _F(1.9875691500e-4), _F(1.3981999507e-3), _F(8.3334519073e-3), _F(4.1665795894e-2), _F(1.6666665459e-1)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def exp(x):  # type: ignore[no-untyped-def]
     """e**x of a float32, within 2e-7 relative; 0 below -87, clamped above 88. Cephes' reduction and polynomial."""
     x = min(max(x, _F(-87.0)), _F(88.0))
@@ -31,7 +31,7 @@ def exp(x):  # type: ignore[no-untyped-def]
     return y * float_of_bits(np.int32(np.int32(n) + np.int32(127)) << np.int32(23))
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def activate_all(values, kind):  # type: ignore[no-untyped-def]
     """The feed-forward activation, in place; one loop per kind, so that each vectorises."""
     if kind == SILU:
@@ -50,14 +50,14 @@ def activate_all(values, kind):  # type: ignore[no-untyped-def]
             values[i] = _F(0.5) * values[i] * (_F(1) + _F(math.erf(values[i] * _F(0.70710678))))
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def bfloat16(x):  # type: ignore[no-untyped-def]
     """Bit pattern of the nearest bfloat16, ties to even, as uint16."""
     bits = bits_of_float(x)
     return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def rms_scale(values, width, eps):  # type: ignore[no-untyped-def]
     """1 / root mean square of the first ``width`` values."""
     square = np.float32(0)

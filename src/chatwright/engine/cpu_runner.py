@@ -16,10 +16,12 @@ from torch import Tensor
 
 from chatwright.engine import cpu_kernel as kernel
 from chatwright.engine.cpu_team import Team
-from chatwright.engine.cpu_weights import shape_of
+from chatwright.engine.cpu_weights import shape_of, supports
 from chatwright.engine.runner import Chunk
 from chatwright.model.gpt import GPT
 from chatwright.model.positions import Rotary
+
+__all__ = ["CpuRunner", "supports"]
 
 COLUMNS_AT_ONCE = 64
 SHORT = 16  # tokens: up to here a chunk is cheaper in the kernel than in PyTorch
@@ -32,7 +34,7 @@ class CpuRunner:
         model: the GPT for prompts and embeddings, in eval mode; bfloat16 where the hardware multiplies it, else
             float32.
         weights: the same model, quantised (``cpu_weights``).
-        num_blocks: size of the key/value memory, in blocks of 64 positions.
+        kv_memory_bytes: size of the key/value memory; at least one sequence of full length should fit.
         max_model_len: longest sequence, in tokens.
         threads: threads of the kernel.
     """
@@ -42,22 +44,27 @@ class CpuRunner:
         model: GPT,
         weights: kernel.Weights,
         *,
-        num_blocks: int,
+        kv_memory_bytes: int,
         max_model_len: int | None = None,
         threads: int,
     ) -> None:
         config = model.config
         self.config = config
         self.vocab_size = config.vocab_size
+        padded = -(-config.head_size // kernel.LANES) * kernel.LANES
+        block_bytes = config.num_layers * config.kv_heads * padded * kernel.PAGE * 4  # keys and values of 2 bytes
+        num_blocks = max(1, kv_memory_bytes // block_bytes)
         self.block_size, self.num_blocks = kernel.PAGE, num_blocks
         self.max_model_len = max_model_len or config.max_position_embeddings
         self._model, self._weights, self._shape = model, weights, shape_of(config)
         self._team = Team(threads)
         paged = (config.num_layers, num_blocks, config.kv_heads)
-        padded = -(-config.head_size // kernel.LANES) * kernel.LANES
-        self._keys = torch.zeros(*paged, padded, kernel.PAGE, dtype=torch.bfloat16)
-        self._values = torch.zeros(*paged, kernel.PAGE, padded, dtype=torch.bfloat16)
-        self._cache = kernel.Cache(_bits(self._keys), _bits(self._values))
+        # NumPy's zeros are pages that the system provides when they are first written; PyTorch's are written at once.
+        self._cache = kernel.Cache(
+            keys=np.zeros((*paged, padded, kernel.PAGE), np.uint16),
+            values=np.zeros((*paged, kernel.PAGE, padded), np.uint16),
+        )
+        self._keys, self._values = (torch.from_numpy(a.view(np.int16)).view(torch.bfloat16) for a in self._cache)
         self._scratch = _make_scratch(self._weights, self._shape, self._team.sync)
         self._head_rows = int(weights.matrices[config.num_layers, kernel.HEAD, 2])
         self._logits = np.empty((1, self._head_rows), np.float32)

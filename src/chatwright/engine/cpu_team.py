@@ -44,7 +44,7 @@ def await_job(sync: Any, seen: int) -> None:
         relax()
 
 
-_Job = tuple[Callable[..., None], int, tuple[Any, ...]]
+_Job = tuple[Callable[..., None], int, int, tuple[Any, ...]]  # function, arrivals, jobs begun before, arguments
 
 
 class Team:
@@ -65,6 +65,7 @@ class Team:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self.sync = np.zeros(64, np.int64)
+        self._compiled: set[Callable[..., None]] = set()
         self._failure: BaseException | None = None
         self._inboxes: list[queue.SimpleQueue[_Job | None]] = [queue.SimpleQueue() for _ in range(threads - 1)]
         self._members = [
@@ -75,12 +76,20 @@ class Team:
             member.start()
 
     def run(self, function: Callable[..., None], *args: Any) -> None:
-        """Run ``function`` in every thread of the team and return when all are done."""
+        """Run ``function`` in every thread of the team and return when all are done.
+
+        A function's first run is the caller's alone: two threads that meet an uncompiled function would each compile
+        it, and machine code that was optimised twice may round differently in its last digit.
+        """
         if self._failure is not None:
             raise RuntimeError("a thread of the CPU team failed earlier") from self._failure
-        arrivals = int(self.sync[ARRIVALS])
+        arrivals, begun = int(self.sync[ARRIVALS]), int(self.sync[JOBS])
+        if function not in self._compiled:
+            function(0, 1, arrivals, *args)
+            self._compiled.add(function)
+            return
         for inbox in self._inboxes:
-            inbox.put((function, arrivals, args))
+            inbox.put((function, arrivals, begun, args))
         function(0, self.threads, arrivals, *args)
 
     def close(self) -> None:
@@ -94,11 +103,11 @@ class Team:
 
     def _work(self, number: int, inbox: "queue.SimpleQueue[_Job | None]") -> None:
         while (job := inbox.get()) is not None:
-            function, arrivals, args = job
+            function, arrivals, begun, args = job
             del job
             try:
                 function(number, self.threads, arrivals, *args)
             except BaseException as error:  # the caller meets the same error in its own share: compiled code has none
                 self._failure = error
             del function, args  # a waiting thread must not keep the last batch alive
-            await_job(self.sync, int(self.sync[JOBS]))
+            await_job(self.sync, begun + 1)
