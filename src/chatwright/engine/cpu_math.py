@@ -58,6 +58,12 @@ def bfloat16(x):  # type: ignore[no-untyped-def]
 
 
 @njit(**INLINE)
+def float_of_bfloat16(bits):  # type: ignore[no-untyped-def]
+    """The float32 of a bfloat16's bit pattern."""
+    return float_of_bits(np.uint32(bits) << np.uint32(16))
+
+
+@njit(**INLINE)
 def rms_scale(values, width, eps):  # type: ignore[no-untyped-def]
     """1 / root mean square of the first ``width`` values."""
     square = np.float32(0)

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from chatwright.engine import cpu_kernel as kernel
+from chatwright.engine.cpu_prefill import make_prefill
 from chatwright.engine.cpu_team import Team
 from chatwright.engine.cpu_weights import shape_of, supports
 from chatwright.engine.runner import Chunk
@@ -64,7 +64,7 @@ class CpuRunner:
             keys=np.zeros((*paged, padded, kernel.PAGE), np.uint16),
             values=np.zeros((*paged, kernel.PAGE, padded), np.uint16),
         )
-        self._keys, self._values = (torch.from_numpy(a.view(np.int16)).view(torch.bfloat16) for a in self._cache)
+        self._run_prompt = make_prefill(model, weights, self._shape, self._cache)
         self._scratch = _make_scratch(self._weights, self._shape, self._team.sync)
         self._head_rows = int(weights.matrices[config.num_layers, kernel.HEAD, 2])
         self._logits = np.empty((1, self._head_rows), np.float32)
@@ -94,8 +94,8 @@ class CpuRunner:
 
     def copy_block(self, source: int, target: int) -> None:
         """See :meth:`chatwright.engine.runner.Runner.copy_block`."""
-        self._keys[:, target] = self._keys[:, source]
-        self._values[:, target] = self._values[:, source]
+        for memory in self._cache:
+            memory[:, target] = memory[:, source]
 
     def close(self) -> None:
         """End the threads."""
@@ -141,19 +141,10 @@ class CpuRunner:
         x_NC: np.ndarray = x[0].float().numpy()
         return x_NC
 
-    @torch.inference_mode()
     def _prefill(self, chunk: Chunk, row: int) -> None:
-        """Run a piece of a prompt through the model and put its logits at ``row``."""
-        positions = torch.arange(chunk.start, chunk.start + len(chunk.tokens))[None]
-        output = self._model(
-            torch.tensor(chunk.tokens)[None],
-            positions=positions,
-            attend=_PrefillAttend(self, chunk),
-            num_logits=0,
-        )
-        if chunk.num_logits == 0:
-            return
-        hidden = output.last_hidden_state[0, -chunk.num_logits :].float().numpy()
+        """Run a piece of a prompt in PyTorch and put its logits at ``row``."""
+        positions = range(chunk.start, chunk.start + len(chunk.tokens))
+        hidden = self._run_prompt(chunk, *self._angles.at(positions)).numpy()
         for start in range(0, len(hidden), COLUMNS_AT_ONCE):
             part = np.ascontiguousarray(hidden[start : start + COLUMNS_AT_ONCE])
             logits = self._logits[row + start : row + start + len(part)]
@@ -161,55 +152,6 @@ class CpuRunner:
 
 
 _Column = tuple[int, int, list[int], int]  # token, position, block table, row of the logits or -1
-
-
-class _PrefillAttend:
-    """Writes a chunk's keys and values into the cache and attends to all that the sequence has there."""
-
-    def __init__(self, runner: CpuRunner, chunk: Chunk) -> None:
-        self._keys, self._values = runner._keys, runner._values
-        length = chunk.start + len(chunk.tokens)
-        pages = -(-length // runner.block_size)
-        self._start, self._length = chunk.start, length
-        self._blocks = torch.tensor(chunk.blocks[:pages])
-        at = torch.arange(chunk.start, length)
-        self._page, self._slot = self._blocks[at // runner.block_size], at % runner.block_size
-        self._masks: dict[int | None, Tensor] = {}
-
-    def __call__(
-        self, layer: int, q_BHTD: Tensor, k_BHTD: Tensor, v_BHTD: Tensor, *, scale: float, window: int | None
-    ) -> Tensor:
-        """See :class:`chatwright.model.attention.Attend`."""
-        width = k_BHTD.shape[-1]
-        keys, values = self._keys[layer, :, :, :width], self._values[layer, ..., :width]
-        keys[self._page, :, :, self._slot] = k_BHTD[0].transpose(0, 1).to(keys.dtype)
-        values[self._page, :, self._slot] = v_BHTD[0].transpose(0, 1).to(values.dtype)
-        if self._start:
-            k_HDS = keys[self._blocks].permute(1, 2, 0, 3).flatten(2)[..., : self._length]
-            v_HSD = values[self._blocks].transpose(0, 1).flatten(1, 2)[:, : self._length]
-            k_BHTD, v_BHTD = k_HDS.transpose(1, 2)[None].to(q_BHTD.dtype), v_HSD[None].to(q_BHTD.dtype)
-        mask = self._mask(window)
-        return F.scaled_dot_product_attention(
-            q_BHTD,
-            k_BHTD,
-            v_BHTD,
-            attn_mask=mask,
-            is_causal=mask is None,
-            scale=scale,
-            enable_gqa=q_BHTD.shape[1] != k_BHTD.shape[1],
-        )
-
-    def _mask(self, window: int | None) -> Tensor | None:
-        """What each query sees, bool [T, S]; None where plain causality says it."""
-        if window is not None and window >= self._length:
-            window = None
-        if window is None and self._start == 0:
-            return None
-        if window not in self._masks:
-            distance = torch.arange(self._start, self._length)[:, None] - torch.arange(self._length)[None]
-            seen = distance >= 0
-            self._masks[window] = seen if window is None else seen & (distance < window)
-        return self._masks[window]
 
 
 class _Angles:

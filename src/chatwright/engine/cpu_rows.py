@@ -1,0 +1,104 @@
+"""The loops between the matrix products of a prompt, one pass over the rows each, in bfloat16 at their borders.
+
+They run in the calling thread alone: PyTorch's own threads spin for a while after each matrix product, and a team
+beside them would share their processors.
+
+Shape legend: T tokens, C hidden width, M feed-forward width, H heads, D head width. Arrays of ``bits`` are uint16 bit
+patterns of bfloat16.
+"""
+
+import numpy as np
+from numba import njit
+
+from chatwright.engine import cpu_kernel as kernel
+from chatwright.engine.cpu_jit import JIT
+from chatwright.engine.cpu_kernel import add_branch, normalise, place_column
+from chatwright.engine.cpu_math import activate_all, bfloat16, float_of_bfloat16
+
+
+@njit(**JIT)
+def enter_attention(branch_bits, hidden_bits, layer, shape, weights, x):  # type: ignore[no-untyped-def]
+    """Add the last layer's feed-forward branch [T, C] to the stream, and write its norm for the attention."""
+    at, width = weights.vector_at[layer], x.shape[1]
+    row, branch = np.empty(width, np.float32), np.empty(width, np.float32)
+    for t in range(x.shape[0]):
+        if layer > 0:
+            before = weights.vector_at[layer - 1]
+            for i in range(width):
+                branch[i] = float_of_bfloat16(branch_bits[t, i])
+            add_branch(x[t], branch, weights.vectors, before[kernel.DOWN_BIAS], before[kernel.MLP_POST_NORM], shape.eps)
+        norm, bias = at[kernel.ATTN_NORM], at[kernel.ATTN_NORM_BIAS]
+        normalise(x[t], weights.vectors, norm, bias, shape.layer_norm, shape.eps, row)
+        for i in range(width):
+            hidden_bits[t, i] = bfloat16(row[i])
+
+
+@njit(**JIT)
+def enter_mlp(branch_bits, hidden_bits, layer, shape, weights, x):  # type: ignore[no-untyped-def]
+    """Add the attention branch [T, C] to the stream, and write its norm for the feed-forward layer."""
+    at, width = weights.vector_at[layer], x.shape[1]
+    row, branch = np.empty(width, np.float32), np.empty(width, np.float32)
+    for t in range(x.shape[0]):
+        for i in range(width):
+            branch[i] = float_of_bfloat16(branch_bits[t, i])
+        add_branch(x[t], branch, weights.vectors, at[kernel.OUTPUT_BIAS], at[kernel.ATTN_POST_NORM], shape.eps)
+        norm, bias = at[kernel.MLP_NORM], at[kernel.MLP_NORM_BIAS]
+        normalise(x[t], weights.vectors, norm, bias, shape.layer_norm, shape.eps, row)
+        for i in range(width):
+            hidden_bits[t, i] = bfloat16(row[i])
+
+
+@njit(**JIT)
+def place(qkv_bits, q_bits, k_bits, v_bits, layer, shape, weights, cache, batch):  # type: ignore[no-untyped-def]
+    """Bias, norm and rotate queries and keys; write keys and values to the cache, and all three head by head.
+
+    Args:
+        qkv_bits: [T, (H + 2 KV) D].
+        q_bits, k_bits, v_bits: written, [heads, T, D]; queries come out scaled.
+    """
+    heads, kv_heads, size = shape.num_heads, shape.num_kv_heads, shape.head_dim
+    row = np.empty(qkv_bits.shape[1], np.float32)
+    for t in range(qkv_bits.shape[0]):
+        for i in range(row.shape[0]):
+            row[i] = float_of_bfloat16(qkv_bits[t, i])
+        place_column(row, layer, t, shape, weights, cache, batch)
+        for h in range(heads):
+            for i in range(size):
+                q_bits[h, t, i] = bfloat16(row[h * size + i])
+        for h in range(kv_heads):
+            for i in range(size):
+                k_bits[h, t, i] = bfloat16(row[(heads + h) * size + i])
+                v_bits[h, t, i] = bfloat16(row[(heads + kv_heads + h) * size + i])
+
+
+@njit(**JIT)
+def activate(up_bits, inner_bits, layer, shape, weights):  # type: ignore[no-untyped-def]
+    """The feed-forward activation: [T, 2 M] gate and up, or [T, M] up alone, to [T, M]."""
+    width, bias = inner_bits.shape[1], weights.vector_at[layer, kernel.UP_BIAS]
+    row = np.empty(width, np.float32)
+    for t in range(up_bits.shape[0]):
+        for i in range(width):
+            row[i] = float_of_bfloat16(up_bits[t, i])
+        if bias >= 0:
+            for i in range(width):
+                row[i] += weights.vectors[bias + i]
+        activate_all(row, shape.activation)
+        if shape.gated:
+            for i in range(width):
+                row[i] *= float_of_bfloat16(up_bits[t, width + i])
+        for i in range(width):
+            inner_bits[t, i] = bfloat16(row[i])
+
+
+@njit(**JIT)
+def leave(branch_bits, out, shape, weights, x):  # type: ignore[no-untyped-def]
+    """Add the last feed-forward branch and write the final norm of every row, float32 [T, C]."""
+    width = x.shape[1]
+    at, end = weights.vector_at[shape.num_layers - 1], weights.vector_at[shape.num_layers]
+    branch = np.empty(width, np.float32)
+    for t in range(x.shape[0]):
+        for i in range(width):
+            branch[i] = float_of_bfloat16(branch_bits[t, i])
+        add_branch(x[t], branch, weights.vectors, at[kernel.DOWN_BIAS], at[kernel.MLP_POST_NORM], shape.eps)
+        norm, bias = end[kernel.FINAL_NORM], end[kernel.FINAL_NORM_BIAS]
+        normalise(x[t], weights.vectors, norm, bias, shape.layer_norm, shape.eps, out[t])
