@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +247,12 @@ def test_any_config_loads_or_is_refused_in_words(changes: dict[str, Any], tiny_m
         assert "\n" not in str(error)  # noqa: PT017 - most examples are refused, some are not
     else:
         assert model(torch.tensor([[1, 2, 3]])).logits.shape[:2] == (1, 3)
+
+
+def test_loading_does_not_import_the_compiler(tiny_model_dir: Path) -> None:
+    """PyTorch's compiler takes as long to import as all the rest; filling tensors without memory used to need it."""
+    script = (
+        f"import sys, chatwright; chatwright.load_model({str(tiny_model_dir)!r}); print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

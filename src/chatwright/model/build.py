@@ -7,6 +7,7 @@ import torch
 from chatwright.model.config import ModelConfig
 from chatwright.model.gpt import GPT
 from chatwright.model.presets import count_parameters
+from chatwright.model.skeleton import skeleton
 
 
 def build_model(
@@ -29,8 +30,7 @@ def build_model(
         size_bytes = count_parameters(config) * dtype.itemsize
         device = "cpu" if size_bytes <= _memory_bytes() else "meta"
     device = torch.device(device)
-    with torch.device("meta"):  # otherwise PyTorch would fill every matrix once before we do
-        model = GPT(config).to(dtype)
+    model = skeleton(config).to(dtype)  # otherwise PyTorch would fill every matrix once before we do
     if device.type != "meta":
         model = model.to_empty(device=device)
         model.init_weights(seed)

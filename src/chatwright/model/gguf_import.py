@@ -17,8 +17,8 @@ from chatwright.model.gguf_config import gguf_config
 from chatwright.model.gguf_file import GGUFFile
 from chatwright.model.gguf_tensors import GGUFWeights
 from chatwright.model.gguf_tokenizer import Vocabulary, gguf_tokenizer_config, gguf_tokenizer_json, gguf_vocabulary
-from chatwright.model.gpt import GPT
 from chatwright.model.safetensors_io import SINGLE_FILE, write_safetensors
+from chatwright.model.skeleton import skeleton
 from chatwright.model.weight_names import WeightRule, weight_rules
 
 
@@ -76,8 +76,7 @@ def gguf_generation_defaults(file: GGUFFile, vocabulary: Vocabulary) -> Generati
 
 
 def _write_weights(path: Path, file: GGUFFile, config: ModelConfig, dtype: torch.dtype) -> None:
-    with torch.device("meta"):
-        like = GPT(config).state_dict()
+    like = skeleton(config).state_dict()
     weights = GGUFWeights(file, config, {name: tuple(tensor.shape) for name, tensor in like.items()})
     family = family_of(config)
     experts = config.moe.num_experts if config.moe else 0

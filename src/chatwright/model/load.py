@@ -14,6 +14,7 @@ from chatwright.model.gpt import GPT
 from chatwright.model.hf_keys import read_json_object
 from chatwright.model.resolve import resolve_model
 from chatwright.model.safetensors_io import SafetensorsFolder
+from chatwright.model.skeleton import skeleton
 from chatwright.model.weight_names import NameTable, WeightRule, weight_rules
 
 _LOG = logging.getLogger(__name__)
@@ -73,8 +74,7 @@ def load_folder(folder: str | Path, *, dtype: torch.dtype | None = None, device:
     table = None if values["model_type"] == OWN_FORMAT else FAMILIES[values["model_type"]].names
     _check_size(folder, config, stored, table)
     config = _with_stored_head(config, stored, table)
-    with torch.device("meta"):
-        model = GPT(config)
+    model = skeleton(config)
     own = model.state_dict()
     rules = weight_rules(table, own, num_experts=config.moe.num_experts if config.moe else 0)
     rules = _without_base(rules, stored, table)
