@@ -53,12 +53,12 @@ def place(qkv_bits, q_bits, k_bits, v_bits, layer, shape, weights, cache, batch)
     """Bias, norm and rotate queries and keys; write keys and values to the cache, and all three head by head.
 
     Args:
-        qkv_bits: [T, (H + 2 KV) D].
-        q_bits, k_bits, v_bits: written, [heads, T, D]; queries come out scaled.
+        qkv_bits: [T or more, (H + 2 KV) D].
+        q_bits, k_bits, v_bits: written, [heads, T or more, D]; queries come out scaled.
     """
     heads, kv_heads, size = shape.num_heads, shape.num_kv_heads, shape.head_dim
     row = np.empty(qkv_bits.shape[1], np.float32)
-    for t in range(qkv_bits.shape[0]):
+    for t in range(batch.x.shape[0]):
         for i in range(row.shape[0]):
             row[i] = float_of_bfloat16(qkv_bits[t, i])
         place_column(row, layer, t, shape, weights, cache, batch)
@@ -72,11 +72,11 @@ def place(qkv_bits, q_bits, k_bits, v_bits, layer, shape, weights, cache, batch)
 
 
 @njit(**JIT)
-def activate(up_bits, inner_bits, layer, shape, weights):  # type: ignore[no-untyped-def]
-    """The feed-forward activation: [T, 2 M] gate and up, or [T, M] up alone, to [T, M]."""
+def activate(up_bits, inner_bits, count, layer, shape, weights):  # type: ignore[no-untyped-def]
+    """The feed-forward activation: [T, 2 M] gate and up, or [T, M] up alone, to [T, M], for ``count`` rows."""
     width, bias = inner_bits.shape[1], weights.vector_at[layer, kernel.UP_BIAS]
     row = np.empty(width, np.float32)
-    for t in range(up_bits.shape[0]):
+    for t in range(count):
         for i in range(width):
             row[i] = float_of_bfloat16(up_bits[t, i])
         if bias >= 0:
