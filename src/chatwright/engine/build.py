@@ -8,6 +8,7 @@ import torch
 from chatwright.engine.cuda_runner import CudaRunner
 from chatwright.engine.memory import GIB, free_bytes, kv_budget
 from chatwright.engine.runner import Runner
+from chatwright.engine.threads import default_threads
 from chatwright.engine.torch_runner import TorchRunner
 from chatwright.errors import EngineError, InvalidParameterError, UnsupportedModelError
 from chatwright.model.conversion import converted
@@ -97,7 +98,7 @@ def _cpu_runner(
             source,
             folder,
             dtype=dtype or torch.float32,
-            threads=threads or torch.get_num_threads(),
+            threads=threads or default_threads(),
             kv_memory_bytes=kv_memory_bytes,
             max_model_len=max_model_len,
         )

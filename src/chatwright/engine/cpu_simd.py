@@ -39,8 +39,17 @@ _WIDE = ir.VectorType(_I32, 2 * LANES)
 _BYTES = ir.VectorType(_I8, 2 * LANES)
 
 
+
+
+def _host_has(feature: str) -> bool:
+    try:
+        return bool(binding.get_host_cpu_features().get(feature, False))
+    except RuntimeError:  # LLVM does not know this processor
+        return False
+
+
 binding.initialize_native_asmparser()
-_VNNI = binding.get_host_cpu_features().get("avx512vnni", False)
+_VNNI = _host_has("avx512vnni")
 
 
 def _c(value: int) -> ir.Constant:
