@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from chatwright.engine.build import build_runner, choose_device, choose_dtype, w
 from chatwright.engine.engine import Engine
 from chatwright.engine.memory import GIB, free_bytes, kv_budget
 from chatwright.engine.params import SamplingParams
+from chatwright.engine.runner import Chunk
 from chatwright.errors import EngineError, InvalidParameterError, ModelNotFoundError
 from chatwright.model.load import load_model
 from chatwright.tokenizer import Tokenizer
@@ -102,3 +104,15 @@ def test_a_containers_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "memory.max").write_text("max\n")
     unlimited = free_bytes(CPU)
     assert unlimited is None or unlimited > 10_000_000
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells the resident size there")
+def test_memory_for_conversations_is_taken_as_it_is_used(tiny_model_dir: Path) -> None:
+    def resident_bytes() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before = resident_bytes()
+    runner = build_runner(tiny_model_dir, device="cpu", dtype="float32", kv_memory_bytes=GIB)
+    assert runner.run([Chunk([5, 6, 7], 0, [0], 1)]).shape[0] == 1
+    assert resident_bytes() - before < GIB // 8
+    runner.close()

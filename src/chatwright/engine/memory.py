@@ -1,9 +1,13 @@
 """How much memory there is, and how it is divided between weights and the keys and values of conversations."""
 
+import math
+import mmap
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from chatwright.errors import EngineError
@@ -58,6 +62,26 @@ def kv_budget(device: torch.device, weight_bytes: int, free: int | None) -> int:
         )
     budget = int((free - weight_bytes) * share.part)
     return budget if share.cap_bytes is None else min(budget, share.cap_bytes)
+
+
+def zero_pages(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """Zeros in main memory that take it up a small page at a time, as they are first written.
+
+    ``torch.zeros`` writes every byte at once. ``numpy.zeros`` does not, but asks for pages of 2 MB, and the first token
+    of a conversation writes into as many places as a model has layers: twice 30 of them take 120 MB.
+
+    Raises:
+        MemoryError: not even the addresses can be had.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    try:
+        if sys.platform == "win32":
+            pages = mmap.mmap(-1, size)
+        else:
+            pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise MemoryError(f"{size} bytes of memory cannot be had: {error}") from error
+    return torch.from_numpy(np.frombuffer(pages, np.uint8)).view(dtype).view(shape)
 
 
 def _system_free_bytes() -> int | None:

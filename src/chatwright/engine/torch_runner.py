@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chatwright.engine.memory import zero_pages
 from chatwright.engine.paged import BatchedDecode, PagedAttend, chunk_slots
 from chatwright.engine.runner import Chunk
 from chatwright.errors import InvalidParameterError, UnsupportedModelError
@@ -58,7 +59,10 @@ class TorchRunner:
         self._device = weight.device
         # One block more than the scheduler knows of: padding rows of a batch write there.
         shape = (config.num_layers, 2, self.num_blocks + 1, block_size, config.kv_heads, config.head_size)
-        self._memory = torch.zeros(shape, dtype=weight.dtype, device=self._device)
+        if self._device.type == "cpu":
+            self._memory = zero_pages(shape, weight.dtype)
+        else:
+            self._memory = torch.zeros(shape, dtype=weight.dtype, device=self._device)
 
     def run(self, chunks: Sequence[Chunk]) -> np.ndarray:
         """See :meth:`chatwright.engine.runner.Runner.run`."""
