@@ -11,7 +11,7 @@ from chatwright.errors import ChatwrightError
 
 if TYPE_CHECKING:
     from chatwright.engine.params import Constraint, SamplingParams
-    from chatwright.export import export_model
+    from chatwright.model.export import export_model
     from chatwright.loaded import LoadedModel, load_tokenizer
     from chatwright.model.hub import pull
     from chatwright.model.load import load_model
@@ -31,7 +31,7 @@ _HOME_OF = {
     "Reply": "chatwright.session",
     "SamplingParams": "chatwright.engine.params",
     "Tokenizer": "chatwright.tokenizer",
-    "export_model": "chatwright.export",
+    "export_model": "chatwright.model.export",
     "load_model": "chatwright.model.load",
     "load_tokenizer": "chatwright.loaded",
     "pull": "chatwright.model.hub",

@@ -52,7 +52,7 @@ def export(
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
     from chatwright.cli.output import stderr_console
-    from chatwright.export import export_model
+    from chatwright.model.export import export_model
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=stderr_console(), disable=not sys.stderr.isatty()) as bar:

@@ -53,9 +53,9 @@ def export_model(
     if format not in FORMATS:
         raise InvalidParameterError("format", f"format is {format!r}; allowed are {', '.join(FORMATS)}")
     if dtype is not None and dtype not in FORMATS[format]:
-        raise InvalidParameterError(
-            "dtype", f"dtype is {dtype!r}; allowed for {format} are {', '.join(FORMATS[format])}"
-        )
+        allowed = f"allowed for {format} are {', '.join(FORMATS[format])}"
+        hint = ", or use --format gguf" if dtype in FORMATS["gguf"] else ""
+        raise InvalidParameterError("dtype", f"dtype is {dtype!r}; {allowed}{hint}")
     target = Path(out).expanduser()
     _check_target(target, format, overwrite)
     path = resolve_model(source)
