@@ -181,3 +181,18 @@ def test_every_recommended_model_has_names_that_both_hubs_accept() -> None:
         assert find_entry(entry.name.upper()) is entry
         assert entry.good_for
         assert entry.good_for_zh
+
+
+def test_a_digest_memo_that_finds_the_disk_full_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")  # not on Windows
+    monkeypatch.setenv("CHATWRIGHT_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))  # every longer file fails, as on a full disk
+    try:
+        digest = file_sha256(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert digest == hashlib.sha256(b"one").hexdigest()
+    assert not list((tmp_path / "cache" / "digests").iterdir())

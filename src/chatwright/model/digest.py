@@ -45,8 +45,13 @@ def _write_memo(memo: Path, sha256: str) -> None:
     """Best effort: without a memo (full disk, read-only cache) the digest is only computed again next time."""
     try:
         memo.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=memo.parent, delete=False, encoding="utf-8") as file:
-            json.dump({"sha256": sha256}, file)
-        os.replace(file.name, memo)
+        handle, partial = tempfile.mkstemp(dir=memo.parent)
+        try:
+            with open(handle, "w", encoding="utf-8") as file:
+                json.dump({"sha256": sha256}, file)
+            os.replace(partial, memo)
+        except BaseException:
+            os.unlink(partial)
+            raise
     except OSError:
         pass
