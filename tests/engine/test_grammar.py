@@ -38,9 +38,7 @@ def test_json_always_parses_and_fits_its_schema(make_engine: MakeEngine) -> None
     config = ModelConfig(VOCAB_SIZE, 32, 2, 4, max_position_embeddings=400, initializer_range=0.3)
     engine = make_engine(TorchRunner(GPT(config).eval(), num_blocks=100, block_size=16))
     constraint = Constraint.json_schema(SCHEMA)
-    params = SamplingParams(
-        constraint=constraint, n=4, max_tokens=350, logit_bias={10: -100, 32: -100, 9: -100, 13: -100}
-    )
+    params = SamplingParams(constraint=constraint, n=4, max_tokens=350)
     for seed in range(3):
         for answer in engine.submit([1, 2, 3], params.replace(seed=seed)).result(120):
             assert answer.finish_reason == "stop"
@@ -50,6 +48,18 @@ def test_json_always_parses_and_fits_its_schema(make_engine: MakeEngine) -> None
             assert 0 <= value["age"] <= 150
             assert set(value["tags"]) <= {"a", "b", "天空"}
             assert value["extra"] in (None, True, False)
+
+
+@pytest.mark.parametrize("constraint", [Constraint.json_schema(SCHEMA), Constraint.json_object()])
+def test_a_model_that_prefers_white_space_cannot_write_it_without_end(
+    make_engine: MakeEngine, runner: FakeRunner, constraint: Constraint
+) -> None:
+    bias = dict.fromkeys(b" \n\r\t", 100) | {ord('"'): 50, ord("}"): 60}
+    params = SamplingParams(constraint=constraint, temperature=0, max_tokens=200, logit_bias=bias)
+    answer = make_engine(runner).submit([1], params).result(60)[0]
+    assert answer.finish_reason == "stop"
+    assert isinstance(json.loads(answer.text), dict)
+    assert "\n" not in answer.text
 
 
 def test_any_json_object(make_engine: MakeEngine, runner: FakeRunner) -> None:

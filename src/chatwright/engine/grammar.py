@@ -17,7 +17,11 @@ from chatwright.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
+    from llguidance._lib import JsonCompileOptions
 
+# JSON on one line, with at most one space after a comma or a colon. White space is allowed anywhere by default, and a
+# model that does not know how to go on then writes it without end.
+_COMPACT_JSON: "JsonCompileOptions" = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
 REMEMBERED = 32  # compiled constraints: a server sees the same few schemas again and again
 
 
@@ -123,10 +127,9 @@ class GrammarCompiler:
 def _grammar_text(constraint: Constraint) -> str:
     import llguidance
 
-    if constraint.kind == "json_schema":
-        return str(llguidance.LLMatcher.grammar_from_json_schema(constraint.text))
-    if constraint.kind == "json_object":
-        return str(llguidance.LLMatcher.grammar_from_json_schema('{"type": "object"}'))
+    if constraint.kind in ("json_schema", "json_object"):
+        schema = constraint.text if constraint.kind == "json_schema" else '{"type": "object"}'
+        return str(llguidance.LLMatcher.grammar_from_json_schema(schema, defaults=_COMPACT_JSON))
     if constraint.kind == "regex":
         return str(llguidance.LLMatcher.grammar_from_regex(constraint.text))
     choices = " | ".join(json.dumps(choice) for choice in json.loads(constraint.text))
