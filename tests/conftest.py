@@ -1,6 +1,7 @@
 """Fixtures that every room's tests may use: a tiny model folder, and a home of the test's own."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,11 @@ CHATML = (
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Kernels choose their cache when they are imported, which may be before any test runs; see ``own_home``."""
+    os.environ["CHATWRIGHT_CACHE"] = str(config.cache.mkdir("kernels").parent)
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from chatwright.model.config import ModelConfig
 _LOG = logging.getLogger(__name__)
 FORMAT = 1  # raise it when the layout changes: older folders are then built anew
 _UNLIMITED = 1 << 60
-_WIDEST = 1 << 20  # columns; keeps offsets and sums far inside their types
+_WIDEST = 1 << 20  # inputs of a matrix: the scratch memory of 64 columns grows with it
 
 Read = Callable[[str], Array]
 
@@ -32,9 +32,9 @@ def supports(config: ModelConfig) -> bool:
     return (
         config.causal
         and config.moe is None
-        and config.norm_placement in ("pre", "sandwich")
+        and (config.norm_placement == "pre" or (config.norm_placement == "sandwich" and config.norm == "rms"))
         and config.final_norm
-        and config.mlp_size <= _WIDEST
+        and max(config.hidden_size, config.num_heads * config.head_size, config.mlp_size) <= _WIDEST
     )
 
 

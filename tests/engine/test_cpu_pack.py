@@ -1,0 +1,108 @@
+"""Packed weights against a plain reading of the layout."""
+
+import gguf
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatwright.engine.cpu_pack import Packed, interleave_rows, pack, pad
+from chatwright.engine.cpu_simd import GROUP, INT4, INT8, LANES
+from tests.engine.dequantise import dequantised
+
+
+def random(rows: int, columns: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(rows, columns)).astype(np.float32)
+
+
+def on_grid(rows: int, columns: int, seed: int = 0) -> np.ndarray:
+    """What a 4-bit file of blocks with a step and a minimum holds: both float16, and 0 and 15 among the levels."""
+    generator = np.random.default_rng(seed)
+    levels = generator.integers(0, 16, (rows, columns // GROUP, GROUP))
+    levels[..., 3], levels[..., 20] = 0, 15
+    shape = (rows, columns // GROUP, 1)
+    step = generator.uniform(1e-3, 0.1, shape).astype(np.float16).astype(np.float32)
+    minimum = generator.normal(size=shape).astype(np.float16).astype(np.float32)
+    return (levels.astype(np.float32) * step + minimum).reshape(rows, columns)
+
+
+def read_back(matrix: np.ndarray) -> tuple[int, np.ndarray]:
+    bits, data = pack(matrix)
+    packed = Packed(bits, 0, matrix.shape[0], matrix.shape[1] // GROUP)
+    assert data.size == packed.size_bytes
+    return bits, dequantised(data, packed)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    blocks=st.integers(1, 3), groups=st.integers(1, 4), seed=st.integers(0, 999), size=st.sampled_from([1e-6, 1, 1e6])
+)
+def test_eight_bits_are_within_half_a_step(blocks: int, groups: int, seed: int, size: float) -> None:
+    matrix = random(blocks * 32, groups * GROUP, seed) * np.float32(size)
+    bits, back = read_back(matrix)
+    assert bits == INT8
+    half = np.abs(matrix).max(axis=1, keepdims=True) / 127 / 2
+    assert (np.abs(back - matrix) <= half * 1.0001).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(blocks=st.integers(1, 3), groups=st.integers(1, 4), seed=st.integers(0, 999))
+def test_weights_of_a_four_bit_file_are_kept_exactly(blocks: int, groups: int, seed: int) -> None:
+    matrix = on_grid(blocks * 32, groups * GROUP, seed)
+    bits, back = read_back(matrix)
+    assert bits == INT4
+    assert np.abs(back - matrix).max() < 1e-6  # of one multiplication and one addition in float32
+
+
+@pytest.mark.parametrize("row", [0, 31, 32, 63])
+def test_one_weight_beside_the_grid_takes_the_whole_matrix_to_eight_bits(row: int) -> None:
+    matrix = on_grid(64, 64)
+    matrix[row, 40] += 0.3 * (matrix[row, 35] - matrix[row, 52]) / 15  # 35 and 52 are levels 0 and 15 of that group
+    assert read_back(matrix)[0] == INT8
+
+
+def test_seventeen_levels_are_no_four_bits() -> None:
+    matrix = np.tile(np.arange(32, dtype=np.float32) % 17, (32, 1))
+    assert read_back(matrix)[0] == INT8
+
+
+def test_zeros_constants_and_extremes() -> None:
+    assert read_back(np.zeros((32, 64), np.float32))[1].max() == 0
+    constant = np.full((32, 32), 0.5, np.float32)
+    assert np.array_equal(read_back(constant)[1], constant)
+    beyond_float16 = np.where(on_grid(32, 32) > 0, np.float32(1e6), np.float32(0))
+    bits, back = read_back(beyond_float16)
+    assert bits == INT8
+    assert np.allclose(back, beyond_float16)
+    mixed = random(32, 32)
+    mixed[5] = 0  # a row without a scale beside rows that have one
+    assert np.array_equal(read_back(mixed)[1][5], mixed[5])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (31, 33), (32, 32), (50, 70), (96, 24)])
+def test_padding_is_zeros_to_the_right_and_below(shape: tuple[int, int]) -> None:
+    matrix = random(*shape)
+    padded = pad(matrix)
+    assert padded.shape == (-(-shape[0] // 32) * 32, -(-shape[1] // 32) * 32)
+    assert padded.flags.c_contiguous
+    assert np.array_equal(padded[: shape[0], : shape[1]], matrix)
+    assert np.abs(padded).sum() == pytest.approx(np.abs(matrix).sum(), rel=1e-5)
+    back = read_back(padded)[1]
+    assert not back[shape[0] :].any()
+    assert not back[:, shape[1] :].any()
+
+
+def test_a_tile_of_interleaved_matrices_holds_a_gate_and_its_value() -> None:
+    gate, up = random(64, 32, 1), random(64, 32, 2)
+    tiles = interleave_rows([gate, up]).reshape(4, 2, LANES, 32)
+    assert np.array_equal(tiles[:, 0].reshape(64, 32), gate)
+    assert np.array_equal(tiles[:, 1].reshape(64, 32), up)
+
+
+def test_the_embedded_models_format_is_recognised() -> None:
+    """Q4_1 of ``gguf``: matrices of such a file, dequantised, are found to have four bits."""
+    kind = gguf.GGMLQuantizationType.Q4_1
+    matrix = gguf.quants.dequantize(gguf.quants.quantize(random(64, 96), kind), kind)
+    bits, back = read_back(np.ascontiguousarray(matrix, np.float32))
+    assert bits == INT4
+    assert np.abs(back - matrix).max() < 1e-6
