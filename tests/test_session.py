@@ -84,6 +84,26 @@ def test_a_cut_answer_goes_on_without_a_seam(loaded: LoadedModel, cut: int) -> N
     assert chat.messages[1].content == whole
 
 
+def test_an_answer_may_be_searched_for_instead_of_sampled(loaded: LoadedModel) -> None:
+    """The makers' advice on sampling, which a beam search refuses, does not stand in its way."""
+    chat = Chat(loaded, max_tokens=8)
+    reply = chat.ask("hello", beam_width=4)
+    assert reply.text == chat.messages[-1].content
+    assert Chat(loaded, beam_width=4, max_tokens=8).ask("hello").text == reply.text
+    ended = Chat(loaded, max_tokens=8).ask("hello", beam_width=4, stop=reply.text[1:4])
+    assert reply.text[1:4] not in ended.text
+    with pytest.raises(InvalidParameterError, match="top_p has no effect in a beam search"):
+        chat.ask("hello", beam_width=4, top_p=0.5)
+
+
+def test_after_a_stop_string_what_was_shown_is_continued(chat: Chat, loaded: LoadedModel) -> None:
+    whole = Chat(loaded, **GREEDY).ask("hello").text
+    chat.ask("hello", stop=whole[2:5])
+    other = Chat(loaded, **GREEDY)
+    other.messages = list(chat.messages)
+    assert "".join(chat.continue_()) == "".join(other.continue_())
+
+
 def test_a_loaded_conversation_can_be_continued_too(chat: Chat, loaded: LoadedModel, tmp_path: Path) -> None:
     begun = chat.ask("hello").text
     chat.save(tmp_path / "chat.json")

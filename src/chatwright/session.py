@@ -161,7 +161,7 @@ class Chat:
     @property
     def effective_sampling(self) -> SamplingParams:
         """What a question is answered with: the model's own defaults, and over them this chat's."""
-        return self.load_model().sampling.replace(**self.sampling)
+        return self._effective(self.load_model(), self.sampling)
 
     def ask(self, text: str, **sampling: Any) -> Reply:
         """Ask and wait for the whole answer. Arguments and errors as for :meth:`stream`."""
@@ -263,11 +263,17 @@ class Chat:
         if self._busy.locked():
             raise EngineError("this chat is writing an answer; wait for its end or cancel it")
         loaded = self.load_model()
-        params = loaded.sampling.replace(**{**self.sampling, **sampling})
+        params = self._effective(loaded, {**self.sampling, **sampling})
         if params.n != 1:
             raise InvalidParameterError("n", f"n is {params.n}; a chat has one answer at a time")
         params = params.replace(stop=tuple(dict.fromkeys((*params.stop, *loaded.template.stop_texts))))
         return loaded, params
+
+    @staticmethod
+    def _effective(loaded: "LoadedModel", wishes: dict[str, Any]) -> SamplingParams:
+        """The caller's wishes over the makers' advice, which is on sampling: a beam search takes none."""
+        searches = SamplingParams().replace(beam_width=wishes.get("beam_width", 1)).beam_width > 1
+        return (SamplingParams() if searches else loaded.sampling).replace(**wishes)
 
     def _start(self, messages: list[Message], before: list[Message], sampling: dict[str, Any]) -> Iterator[str]:
         loaded, params = self._prepare(sampling)
@@ -314,7 +320,10 @@ class Chat:
         assert self._loaded is not None
         ends = self._loaded.engine.eos_ids
         new_ids = tuple(token for token in completion.token_ids if token not in ends)
-        self._answer_ids = None if turn.begun_ids is None else (*turn.begun_ids, *new_ids)
+        # A stop string is among the tokens, but not in the text that a continuation has to follow.
+        stopped_by_text = completion.finish_reason == "stop" and ends.isdisjoint(completion.token_ids[-1:])
+        begun_ids = None if stopped_by_text else turn.begun_ids
+        self._answer_ids = None if begun_ids is None else (*begun_ids, *new_ids)
 
     def _known_ids(self, text: str) -> tuple[int, ...] | None:
         """The tokens of the latest answer, if it is the one that was generated here and nobody has edited it."""

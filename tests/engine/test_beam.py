@@ -28,9 +28,13 @@ def log_softmax(row: np.ndarray) -> np.ndarray:
 
 
 def naive_beam_search(
-    runner: FakeRunner, width: int, steps: int, penalty: float
+    runner: FakeRunner, width: int, steps: int, penalty: float, *, ends: tuple[int, ...] = (EOS,), stop: bytes = b""
 ) -> list[tuple[float, tuple[int, ...]]]:
-    """Every extension of every beam, sorted; answers end with EOS or at the last step. No cache, no forks."""
+    """Every extension of every beam, sorted; answers end by a token, a text, or the last step. No cache, no forks."""
+
+    def ended(answer: list[int]) -> bool:
+        return answer[-1] in ends or bool(stop and bytes(token for token in answer if token < 256).endswith(stop))
+
     beams: list[tuple[float, list[int]]] = [(0.0, [])]
     finished: list[tuple[float, tuple[int, ...]]] = []
     for step in range(1, steps + 1):
@@ -40,9 +44,9 @@ def naive_beam_search(
             extensions.extend((score + row[token], [*answer, token]) for token in range(VOCAB_SIZE))
         extensions.sort(key=lambda extension: -extension[0])
         for score, answer in extensions[:width]:
-            if answer[-1] == EOS:
+            if ended(answer):
                 finished.append((score / step**penalty, tuple(answer)))
-        beams = [extension for extension in extensions if extension[1][-1] != EOS][:width]
+        beams = [extension for extension in extensions if not ended(extension[1])][:width]
     finished.extend((score / steps**penalty, tuple(answer)) for score, answer in beams)
     return sorted(finished, reverse=True)
 
@@ -67,6 +71,52 @@ def test_beams_are_those_of_a_naive_search(
     other.cancel()
     other.result(10)
     assert engine.stats().blocks_used == 0
+
+
+class Wanting(FakeRunner):
+    """Prefers a handful of bytes by far."""
+
+    favourites: tuple[int, ...] = tuple(b"abcdefgh")
+
+    def logits(self, tokens: object) -> np.ndarray:
+        row = super().logits(tokens)  # type: ignore[arg-type]
+        row[list(self.favourites)] += 30
+        return row
+
+
+def test_answers_end_by_any_of_many_tokens(make_engine: MakeEngine) -> None:
+    ends = tuple(b"abcde")
+    params = SamplingParams(beam_width=2, n=2, max_tokens=6, stop_token_ids=ends)
+    answers = make_engine(Wanting(VOCAB_SIZE)).submit(PROMPT, params).result(10)
+    expected = naive_beam_search(Wanting(VOCAB_SIZE), 2, 6, 1.0, ends=(EOS, *ends))[:2]
+    assert [answer.token_ids for answer in answers] == [tokens for _, tokens in expected]
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_a_stop_string_ends_an_answer_and_is_not_shown(make_engine: MakeEngine, width: int) -> None:
+    engine = make_engine(Wanting(VOCAB_SIZE))
+    free = engine.submit(PROMPT, SamplingParams(beam_width=width, max_tokens=12)).result(10)[0]
+    stop = free.text[3:5]
+    answers = engine.submit(PROMPT, SamplingParams(beam_width=width, max_tokens=12, n=2, stop=(stop,))).result(10)
+    expected = naive_beam_search(Wanting(VOCAB_SIZE), width, 12, 1.0, stop=stop.encode())[:2]
+    assert [answer.token_ids for answer in answers] == [tokens for _, tokens in expected]
+    assert all(stop not in answer.text for answer in answers)
+    reasons = ["stop" if bytes(answer.token_ids).endswith(stop.encode()) else "length" for answer in answers]
+    assert [answer.finish_reason for answer in answers] == reasons
+
+
+@pytest.mark.parametrize("stops", ["abcd", "abcdefg", "abcdefgh"])
+def test_stop_strings_that_end_nearly_everything(make_engine: MakeEngine, stops: str) -> None:
+    """Of the best extensions some, one or none can go on; the search goes on with fewer beams, or is at its end."""
+    engine = make_engine(Wanting(VOCAB_SIZE))
+    params = SamplingParams(beam_width=2, n=2, max_tokens=6, stop=tuple(stops))
+    answers = engine.submit(PROMPT, params).result(10)
+    assert len(answers) == 2
+    for answer in answers:
+        assert not set(stops) & set(answer.text)
+        assert answer.finish_reason == ("stop" if len(answer.token_ids) < 6 else answer.finish_reason)
+    assert engine.stats().blocks_used == 0
+    assert engine.submit(PROMPT, params).result(10)[0].token_ids == answers[0].token_ids
 
 
 def test_beams_share_the_prompt(make_engine: MakeEngine) -> None:

@@ -1,8 +1,8 @@
 """Beam search: the most likely answers, found by forking sequences instead of sampling.
 
 Each step extends every beam by its most likely tokens and keeps the ``beam_width`` best of all extensions. An extension
-by an end token is a finished answer. The search ends when no beam can overtake the worst of the ``beam_width`` best
-finished answers any more, or at the length limit.
+by an end token, or one that completes a stop string, is a finished answer. The search ends when no beam can overtake
+the worst of the ``beam_width`` best finished answers any more, or at the length limit.
 """
 
 import numpy as np
@@ -13,6 +13,7 @@ from chatwright.engine.params import SamplingParams
 from chatwright.engine.sampler import log_sum_exp, top_logprobs
 from chatwright.engine.scheduler import Scheduler
 from chatwright.engine.sequence import Sequence
+from chatwright.engine.stop import StopStrings
 from chatwright.errors import EngineError
 from chatwright.tokenizer import Tokenizer
 
@@ -51,10 +52,12 @@ class BeamRequest:
         sequence.slots = params.beam_width
         self._beams = sequence.group
         self._width = params.beam_width
+        self._room = params.beam_width  # how many beams may go on
         self._params = params
         self._limit = limit
         self._end_ids = end_ids
         self._tokenizer = tokenizer
+        self._stop_bytes = [string.encode() for string in params.stop]
         self._scores = [0.0]
         self._candidates: dict[int, list[Candidate]] = {}  # of the beams whose logits are there
         self._finished: list[tuple[float, list[int], FinishReason]] = []
@@ -79,8 +82,8 @@ class BeamRequest:
         if not np.isfinite(norm):
             raise EngineError("the logits are not finite: the model's weights or the number format are broken")
         beam = self._beams.index(sequence)
-        # Twice the width: even if every beam's best token is an end token, enough live extensions are left.
-        top = top_logprobs(row_V, norm, 2 * self._width)
+        # Even if a beam's best tokens are all the end tokens, enough live extensions are left.
+        top = top_logprobs(row_V, norm, 2 * self._width + len(self._end_ids))
         self._candidates[beam] = [(self._scores[beam] + logprob, beam, token) for token, logprob in top]
         if len(self._candidates) < len(self._beams) or any(beam.remaining for beam in self._beams):
             return 0  # after a preemption, beams may be computed again in different steps
@@ -106,15 +109,26 @@ class BeamRequest:
         pooled = sorted(
             (candidate for candidates in self._candidates.values() for candidate in candidates),
             key=lambda candidate: (-candidate[0], candidate[1], candidate[2]),
-        )[: 2 * self._width]
+        )
         self._candidates.clear()
+        tails = [self._tail(beam) for beam in self._beams]
         live: list[Candidate] = []
-        for rank, (score, beam, token) in enumerate(pooled):
-            if token not in self._end_ids:
-                live.append((score, beam, token))
-            elif rank < self._width:  # an end that is not among the best extensions is no answer worth keeping
-                self._finish_answer(score, [*self._beams[beam].tokens, token], "stop")
-        live = live[: self._width]
+        late: list[Candidate] = []
+        for rank, candidate in enumerate(pooled):
+            if rank >= self._width and len(live) >= self._room:
+                break
+            if not self._ends(candidate, tails):
+                live.append(candidate)
+            elif rank < self._width:
+                self._finish_candidate(candidate)
+            else:  # an end that is not among the best extensions is no answer worth keeping
+                late.append(candidate)
+        if not live:  # unless nothing goes on
+            for candidate in late:
+                self._finish_candidate(candidate)
+            self._end(scheduler)
+            return 0
+        live = live[: self._room]
         self._extend(live, scheduler)
         if len(self._beams[0].tokens) >= self._limit:
             for score, beam_sequence in zip(self._scores, self._beams, strict=True):
@@ -123,6 +137,26 @@ class BeamRequest:
         elif self._settled():
             self._end(scheduler)
         return len(live)
+
+    def _tail(self, beam: Sequence) -> bytes:
+        """The end of a beam's answer, as many bytes as a stop string may have begun with."""
+        wanted = max(map(len, self._stop_bytes), default=1) - 1
+        tail = b""
+        for token in reversed(beam.tokens[self._prompt_length :]):
+            if len(tail) >= wanted:
+                break
+            if token not in self._tokenizer.special_ids:
+                tail = self._tokenizer.token_bytes(token) + tail
+        return tail
+
+    def _ends(self, candidate: Candidate, tails: list[bytes]) -> bool:
+        _, beam, token = candidate
+        if token in self._end_ids:
+            return True
+        if not self._stop_bytes or token in self._tokenizer.special_ids:
+            return False
+        text = tails[beam] + self._tokenizer.token_bytes(token)
+        return any(string in text for string in self._stop_bytes)
 
     def _extend(self, live: list[Candidate], scheduler: Scheduler) -> None:
         blocks = scheduler.blocks
@@ -133,13 +167,17 @@ class BeamRequest:
             scheduler.fork(first, child)
             self._beams.append(child)
         parents = [(beam.tokens, beam.blocks, beam.digests) for beam in self._beams]
-        for beam, (_, parent, token) in zip(self._beams, live, strict=True):
+        for beam, (_, parent, token) in zip(self._beams, live, strict=False):
             tokens, table, digests = parents[parent]
             beam.tokens = [*tokens, token]
             beam.blocks = blocks.share(table)
             beam.digests = digests.copy()
-        for _, table, _ in parents:  # only now: a table may have been shared by any of the beams
+        for _, table, _ in parents[: len(live)]:  # only now: a table may have been shared by any of the beams
             blocks.release_blocks(table)
+        for beam in self._beams[len(live) :]:  # stop strings have ended more extensions than there are others
+            scheduler.remove(beam)
+        del self._beams[len(live) :]
+        self._room = len(live)
         self._scores = [score for score, _, _ in live]
 
     def _settled(self) -> bool:
@@ -157,6 +195,10 @@ class BeamRequest:
     def _prompt_length(self) -> int:
         return self.first.prompt_length
 
+    def _finish_candidate(self, candidate: Candidate) -> None:
+        score, beam, token = candidate
+        self._finish_answer(score, [*self._beams[beam].tokens, token], "stop")
+
     def _finish_answer(self, score: float, tokens: list[int], reason: FinishReason) -> None:
         answer = tokens[self._prompt_length :]
         self._finished.append((score / max(len(answer), 1) ** self._params.length_penalty, answer, reason))
@@ -173,7 +215,10 @@ class BeamRequest:
     def _completion(self, index: int, score: float, answer: list[int], reason: FinishReason) -> Completion:
         detokenizer = primed_detokenizer(self._tokenizer, self.first.tokens[: self._prompt_length])
         visible = [token for token in answer if token not in self._end_ids]
-        text = "".join(map(detokenizer.push, visible)) + detokenizer.flush()
+        stop = StopStrings(self._params.stop)
+        text, stopped = stop.push("".join(map(detokenizer.push, visible)) + detokenizer.flush())
+        if not stopped:
+            text += stop.flush()
         return Completion(
             index=index,
             text=text,

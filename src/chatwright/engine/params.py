@@ -23,7 +23,6 @@ _NOT_IN_BEAM_SEARCH = (
     "frequency_penalty",
     "logit_bias",
     "seed",
-    "stop",
     "logprobs",
     "prompt_logprobs",
     "constraint",
