@@ -9,6 +9,7 @@ from chatwright.chat import ChatTemplate, Fitted, Message, Policy, fit_context
 from chatwright.engine.build import build_runner, choose_device, choose_dtype
 from chatwright.engine.engine import Engine
 from chatwright.engine.params import SamplingParams
+from chatwright.errors import ModelFormatError
 from chatwright.model.conversion import converted
 from chatwright.model.generation import GenerationDefaults, read_generation_defaults
 from chatwright.model.load import parse_dtype
@@ -62,7 +63,7 @@ class LoadedModel:
         path = resolve_model(source)
         folder = model_folder(path, device=device, dtype=dtype)
         # What is quick to read comes first: a broken template shows before the weights are loaded.
-        tokenizer = Tokenizer.from_folder(folder)
+        tokenizer = _tokenizer(path, folder)
         template = ChatTemplate(tokenizer)
         defaults = read_generation_defaults(folder)
         runner = build_runner(
@@ -107,7 +108,8 @@ def load_tokenizer(source: str | Path | None = None) -> Tokenizer:
     """
     if source is not None and (Path(source) / "tokenizer.json").is_file():
         return Tokenizer.from_folder(source)
-    return Tokenizer.from_folder(model_folder(resolve_model(source)))
+    path = resolve_model(source)
+    return _tokenizer(path, model_folder(path))
 
 
 def model_folder(path: Path, *, device: str = "auto", dtype: str = "auto") -> Path:
@@ -119,6 +121,12 @@ def model_folder(path: Path, *, device: str = "auto", dtype: str = "auto") -> Pa
         return path
     wanted = choose_dtype(dtype, choose_device(device))
     return converted(path, "bfloat16" if str(parse_dtype(wanted)) == "torch.bfloat16" else "float32")
+
+
+def _tokenizer(path: Path, folder: Path) -> Tokenizer:
+    if path.is_file() and not (folder / "tokenizer.json").exists():  # the person knows nothing of our folder
+        raise ModelFormatError(f"{path} holds weights only, without a tokenizer; get a GGUF file that includes one")
+    return Tokenizer.from_folder(folder)
 
 
 def _end_ids(defaults: GenerationDefaults, tokenizer: Tokenizer, template: ChatTemplate) -> frozenset[int]:

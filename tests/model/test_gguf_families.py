@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from chatwright.errors import InvalidParameterError, ModelFormatError, UnsupportedModelError
+from chatwright.loaded import load_tokenizer
 from chatwright.model.config import ModelConfig, MoEConfig, RopeConfig
 from chatwright.model.gguf_config import gguf_config
 from chatwright.model.gguf_file import open_gguf
@@ -221,6 +222,7 @@ def edited(tmp_path: Path, tiny_model_dir: Path) -> Edited:
         ({"llama.rope.freq_base": float("nan")}, ModelFormatError, "freq_base"),
         ({"llama.rope.dimension_count": 8}, UnsupportedModelError, "rotary"),
         ({"tokenizer.ggml.model": "bert"}, UnsupportedModelError, "'bert'"),
+        ({"drop": "tokenizer.ggml.model"}, ModelFormatError, r"tokenizer\.ggml\.model.*missing"),
         ({"tokenizer.ggml.pre": "unheard-of"}, UnsupportedModelError, "'unheard-of'"),
         ({"tokenizer.ggml.eos_token_id": 5000}, ModelFormatError, "eos_token_id"),
         ({"tokenizer.ggml.merges": ["no such"]}, ModelFormatError, "'no such'"),
@@ -233,6 +235,31 @@ def test_files_that_contradict_themselves(edited: Edited, change, error, message
     with pytest.raises(error, match=message) as caught:
         load_model(edited.write(**change))
     assert "edited.gguf" in str(caught.value) or "tokenizer.ggml.pre" in str(caught.value)
+
+
+@pytest.mark.parametrize("tokenizer_kind", [None, "no_vocab"])
+def test_a_file_of_weights_alone_is_a_model_without_tokenizer(tmp_path: Path, tiny_model_dir: Path, tokenizer_kind):
+    make_folder(tmp_path / "model", BASE, tiny_model_dir)
+    write_gguf(tmp_path / "model", tmp_path / "model.gguf", dtype="f32")
+    reader = gguf.GGUFReader(tmp_path / "model.gguf")
+    path = tmp_path / "bare.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    for name, field in reader.fields.items():
+        if name.startswith("llama."):
+            writer.add_key_value(name, field.contents(), field.types[0])
+    if tokenizer_kind is not None:
+        writer.add_tokenizer_model(tokenizer_kind)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    plain = load_folder(tmp_path / "model").state_dict()
+    for name, weight in load_model(path, dtype="float32").state_dict().items():
+        assert torch.equal(weight, plain[name])
+    with pytest.raises(ModelFormatError, match=r"bare\.gguf holds weights only"):
+        load_tokenizer(path)
 
 
 def test_other_architectures_are_named(tmp_path: Path):

@@ -16,7 +16,13 @@ from chatwright.model.generation import GenerationDefaults, token_id_values, wri
 from chatwright.model.gguf_config import gguf_config
 from chatwright.model.gguf_file import GGUFFile
 from chatwright.model.gguf_tensors import GGUFWeights
-from chatwright.model.gguf_tokenizer import Vocabulary, gguf_tokenizer_config, gguf_tokenizer_json, gguf_vocabulary
+from chatwright.model.gguf_tokenizer import (
+    Vocabulary,
+    gguf_tokenizer_config,
+    gguf_tokenizer_json,
+    gguf_vocabulary,
+    has_vocabulary,
+)
 from chatwright.model.safetensors_io import SINGLE_FILE, write_safetensors
 from chatwright.model.skeleton import skeleton
 from chatwright.model.weight_names import WeightRule, weight_rules
@@ -25,7 +31,8 @@ from chatwright.model.weight_names import WeightRule, weight_rules
 def write_folder(file: GGUFFile, folder: Path, dtype: torch.dtype) -> None:
     """Write everything that ``file`` holds as a model folder.
 
-    What can be wrong with the file shows before the first byte of the weights is written.
+    What can be wrong with the file shows before the first byte of the weights is written. A file of weights alone, as
+    programs other than llama.cpp write them, gives a folder without tokenizer.
 
     Args:
         file: an open GGUF.
@@ -36,17 +43,19 @@ def write_folder(file: GGUFFile, folder: Path, dtype: torch.dtype) -> None:
         OSError: the disk is full or the folder cannot be written (StorageError is one).
     """
     config = gguf_config(file)
-    vocabulary = gguf_vocabulary(file)
-    tokenizer = gguf_tokenizer_json(file, vocabulary)
+    vocabulary = gguf_vocabulary(file) if has_vocabulary(file) else None
+    tokenizer = gguf_tokenizer_json(file, vocabulary) if vocabulary else None
     defaults = gguf_generation_defaults(file, vocabulary)
     _write_weights(folder / SINGLE_FILE, file, config, dtype)
     dtype_name = str(dtype).removeprefix("torch.")
     values = config_to_hf(config, own_format=True) | token_id_values(defaults)
     _write_json(folder / "config.json", values | {"dtype": dtype_name, "torch_dtype": dtype_name})
+    write_generation_defaults(defaults, folder)
+    if vocabulary is None:
+        return
     # Without indentation: it is 100,000 lines otherwise, and read at every start.
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
     _write_json(folder / "tokenizer_config.json", gguf_tokenizer_config(vocabulary, config.max_position_embeddings))
-    write_generation_defaults(defaults, folder)
     if vocabulary.chat_template:
         (folder / "chat_template.jinja").write_text(vocabulary.chat_template, encoding="utf-8")
 
@@ -57,17 +66,17 @@ def folder_bytes(file: GGUFFile, dtype: torch.dtype) -> int:
     return weights + 64 * 1024 * 1024  # the largest tokenizer.json known takes 35 MB
 
 
-def gguf_generation_defaults(file: GGUFFile, vocabulary: Vocabulary) -> GenerationDefaults:
-    """Special tokens, and sampling settings where the file recommends any (``general.sampling``)."""
+def gguf_generation_defaults(file: GGUFFile, vocabulary: Vocabulary | None) -> GenerationDefaults:
+    """Special tokens, where there is a vocabulary, and the sampling settings that ``general.sampling`` recommends."""
 
     def number(key: str) -> float | None:
         return file.get(key, float) if key in file.metadata else None
 
     top_k = number("general.sampling.top_k")
     return GenerationDefaults(
-        bos_token_id=vocabulary.bos_id,
-        eos_token_ids=vocabulary.eos_ids,
-        pad_token_id=vocabulary.pad_id,
+        bos_token_id=vocabulary.bos_id if vocabulary else None,
+        eos_token_ids=vocabulary.eos_ids if vocabulary else (),
+        pad_token_id=vocabulary.pad_id if vocabulary else None,
         temperature=number("general.sampling.temp"),
         top_p=number("general.sampling.top_p"),
         top_k=None if top_k is None else int(top_k),

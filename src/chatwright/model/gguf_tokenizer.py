@@ -57,6 +57,17 @@ class Vocabulary:
     chat_template: str | None
 
 
+def has_vocabulary(file: GGUFFile) -> bool:
+    """Whether the file has a tokenizer: no metadata of one, or llama.cpp's "no_vocab", means weights alone.
+
+    Raises:
+        ModelFormatError: there are parts of a tokenizer, but not its kind.
+    """
+    if any(key.startswith("tokenizer.ggml.") for key in file.metadata):
+        return file.get("tokenizer.ggml.model", str) not in ("no_vocab", "none")
+    return False
+
+
 def gguf_vocabulary(file: GGUFFile) -> Vocabulary:
     """Read and check the tokenizer's metadata.
 
