@@ -73,10 +73,19 @@ def test_bad_arguments(tiny_model_dir: Path) -> None:
             build_runner(tiny_model_dir, device=device)
     with pytest.raises(EngineError, match="use cpu"):
         build_runner(tiny_model_dir, device="cuda:97")
-    for name in ("threads", "kv_memory_bytes", "max_model_len"):
-        for value in (0, -3):
-            with pytest.raises(InvalidParameterError, match=name):
-                build_runner(tiny_model_dir, device="cpu", dtype="float32", **{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "auto"], ids=["pytorch", "compiled"])
+def test_limits_are_the_same_for_both_runners(tiny_model_dir: Path, dtype: str) -> None:
+    for name, values in (
+        ("threads", (0, -3)),
+        ("kv_memory_bytes", (0, -3, 1000)),
+        ("max_model_len", (0, -3, 1, 513)),  # the model's context is 512
+    ):
+        for value in values:
+            with pytest.raises(InvalidParameterError, match=f"^{name} is {value}[;,]") as caught:
+                build_runner(tiny_model_dir, device="cpu", dtype=dtype, **{name: value})  # type: ignore[arg-type]
+            assert caught.value.parameter == name
 
 
 def test_devices_and_number_formats() -> None:

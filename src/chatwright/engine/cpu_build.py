@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from chatwright.engine.cpu_runner import CpuRunner
+from chatwright.engine.cpu_simd import LANES, PAGE
 from chatwright.engine.cpu_weights import FORMAT, Read, cached_weights
+from chatwright.engine.limits import block_bytes, blocks_within, checked_model_len
 from chatwright.engine.runner import Chunk
 from chatwright.model.digest import file_sha256
 from chatwright.model.gguf_file import open_gguf
@@ -35,16 +37,18 @@ def build_cpu_runner(
         dtype: bfloat16 or float32, for prompts.
         threads: threads of the decoder.
         kv_memory_bytes, max_model_len: see ``build_runner``.
+    Raises:
+        InvalidParameterError: one of these is out of bounds.
     """
     model = load_model(folder, dtype=dtype)
+    max_model_len = checked_model_len(model.config, max_model_len)
+    blocks_within(kv_memory_bytes, block_bytes(model.config, PAGE, 2, head_multiple=LANES))  # refuses too little
     weights = cached_weights(
         model.config,
         _lazy(lambda: _reader(source, folder, model)),
         cache_dir() / "packed" / f"v{FORMAT}" / _digest(source),
     )
-    runner = CpuRunner(
-        model, weights, kv_memory_bytes=kv_memory_bytes, max_model_len=max_model_len, threads=threads
-    )
+    runner = CpuRunner(model, weights, kv_memory_bytes=kv_memory_bytes, max_model_len=max_model_len, threads=threads)
     runner.run([Chunk([0], 0, [0], 1)])  # compiles the kernels, or says here and now that this machine cannot
     return runner
 

@@ -4,6 +4,7 @@ The cache is a folder of plain ``.npy`` files (never pickled), written under a t
 processes may build it at the same time and neither sees half of it.
 """
 
+import hashlib
 import logging
 import os
 import shutil
@@ -143,10 +144,9 @@ def cached_weights(config: ModelConfig, read: Read, folder: Path) -> kernel.Weig
 
     The matrices are read into anonymous memory rather than mapped: its large pages stream faster.
     """
-    try:
-        return _load(config, folder)
-    except (OSError, ValueError):
-        pass  # absent, cut short, or of an older format
+    kept = _load(folder)
+    if kept is not None and kept[1].shape == (config.num_layers + 1, 4, 4):
+        return _assemble(config, *kept)
     weights = build_weights(config, read)
     try:
         _store(weights, folder)
@@ -177,26 +177,46 @@ def _assemble(
 _PARTS = ("data", "matrices", "vectors", "vector_at")
 
 
+def _seal(data: np.ndarray, *tables: np.ndarray) -> np.ndarray:
+    """A digest of the tables and of the size of the data.
+
+    Damage there would send the kernel beyond the ends of arrays, which nothing there notices. Damaged matrices only
+    change numbers, and reading all of them a second time would double the time of a start.
+    """
+    digest = hashlib.sha256(f"{data.dtype} {data.shape}".encode())
+    for table in tables:
+        digest.update(f" {table.dtype} {table.shape} ".encode() + table.tobytes())
+    return np.frombuffer(digest.digest(), np.uint8)
+
+
 def _store(weights: kernel.Weights, folder: Path) -> None:
+    parts = {part: getattr(weights, part) for part in _PARTS}
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".packing-"))
     try:
-        for part in _PARTS:
-            with (temporary / f"{part}.npy").open("wb") as file:
-                np.save(file, getattr(weights, part), allow_pickle=False)
+        for name, part in {**parts, "seal": _seal(*parts.values())}.items():
+            with (temporary / f"{name}.npy").open("wb") as file:
+                np.save(file, part, allow_pickle=False)
                 file.flush()
                 os.fsync(file.fileno())
         shutil.rmtree(folder, ignore_errors=True)
-        os.rename(temporary, folder)
-    except FileExistsError:
-        pass  # another process was faster; its folder is as good
+        try:
+            os.rename(temporary, folder)
+        except OSError:
+            if not (folder / "seal.npy").exists():
+                raise
+            # Another process was faster; its folder is as good.
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _load(config: ModelConfig, folder: Path) -> kernel.Weights:
-    data, matrices, vectors, vector_at = (np.load(folder / f"{part}.npy", allow_pickle=False) for part in _PARTS)
-    layers = config.num_layers
-    if matrices.shape != (layers + 1, 4, 4) or vector_at.shape != (layers + 1, kernel.NUM_VECTORS):
-        raise ValueError("the cached weights are of another model")
-    return _assemble(config, data, matrices, vectors, vector_at)
+def _load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+    """What :func:`_store` wrote, in the order of _PARTS; None where it is absent, cut short or damaged."""
+    try:
+        data, matrices, vectors, vector_at, seal = (
+            np.load(folder / f"{part}.npy", allow_pickle=False) for part in (*_PARTS, "seal")
+        )
+    except Exception:  # a damaged header alone makes NumPy raise five kinds of errors
+        return None
+    sealed = np.array_equal(seal, _seal(data, matrices, vectors, vector_at))
+    return (data, matrices, vectors, vector_at) if sealed else None

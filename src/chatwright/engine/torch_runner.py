@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chatwright.engine.limits import block_bytes, blocks_within, checked_model_len
 from chatwright.engine.memory import zero_pages
 from chatwright.engine.paged import BatchedDecode, PagedAttend, chunk_slots
 from chatwright.engine.runner import Chunk
-from chatwright.errors import InvalidParameterError, UnsupportedModelError
+from chatwright.errors import UnsupportedModelError
 from chatwright.model.attention import Attend
-from chatwright.model.config import ModelConfig
 from chatwright.model.gpt import GPT
 
 BLOCK_SIZE = 64
@@ -110,32 +110,3 @@ class TorchRunner:
 
     def _tensor(self, values: list[int] | list[list[int]]) -> Tensor:
         return torch.tensor(values, dtype=torch.int64, device=self._device)
-
-
-def block_bytes(config: ModelConfig, block_size: int, element_bytes: int) -> int:
-    """Memory of one block of keys and values in all layers, in bytes."""
-    return config.num_layers * 2 * block_size * config.kv_heads * config.head_size * element_bytes
-
-
-def blocks_within(kv_memory_bytes: int, bytes_per_block: int) -> int:
-    """How many blocks fit into ``kv_memory_bytes``; InvalidParameterError if none does."""
-    num_blocks = kv_memory_bytes // bytes_per_block
-    if num_blocks < 1:
-        raise InvalidParameterError(
-            "kv_memory_bytes",
-            f"kv_memory_bytes is {kv_memory_bytes}; one block of this model's keys and values takes {bytes_per_block} "
-            "bytes, so give more",
-        )
-    return num_blocks
-
-
-def checked_model_len(config: ModelConfig, max_model_len: int | None) -> int:
-    """The longest sequence to run: the model's context length, or less where the caller says so."""
-    limit = config.max_position_embeddings
-    if max_model_len is None:
-        return limit
-    if not 2 <= max_model_len <= limit:
-        raise InvalidParameterError(
-            "max_model_len", f"max_model_len is {max_model_len}; it must be between 2 and the model's {limit}"
-        )
-    return max_model_len
