@@ -15,7 +15,7 @@ DEV     := $(VENV)/.dev-installed
 BENCH   := $(VENV)/.bench-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help chat test check format bench docs clean
+.PHONY: help chat test check format bench quality docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,10 @@ format: $(DEV)  ## rewrite the code in the house format
 	$(BIN)/ruff check --fix .
 
 bench: $(BENCH) $(MODEL)  ## measure speed against the best other tools (compiles llama.cpp; takes minutes)
-	$(BIN)/python benchmarks/inference.py $(ARGS)
+	@$(BIN)/python benchmarks/inference.py $(ARGS)
+
+quality: $(DEV) $(MODEL)  ## measure what the fast number formats cost in quality
+	@$(BIN)/python benchmarks/quality.py $(ARGS)
 
 docs: $(DEV) $(MODEL)  ## write the generated pages and the pictures of docs/ again
 	$(BIN)/python -m docs.generate

@@ -9,7 +9,6 @@ the last line of stdout is one JSON object.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -226,14 +225,6 @@ def show(result: dict[str, Any]) -> None:
     console.print(report.table("Against the machine's limits", report.limit_rows(result)))
 
 
-def finish(result: dict[str, Any], out: Path | None) -> None:
-    """Write the result to a file if one is named, and as the last line of stdout."""
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    print(json.dumps(result))
-
-
 def _tell(contender: Contender, *figures: str) -> None:
     """One line of progress: the latest values."""
     latest = [
@@ -279,7 +270,7 @@ def main(arguments: Sequence[str] | None = None, workload: Workload | None = Non
         print(f"error: {failure}", file=sys.stderr)
         return 1
     show(result)
-    finish(result, options.out)
+    report.finish(result, options.out)
     return 0
 
 

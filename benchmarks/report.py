@@ -1,7 +1,9 @@
 """Figures of all contenders: medians and bests, our ratio to the best of the others, a table."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -103,6 +105,28 @@ def limit_rows(result: Mapping[str, Any]) -> Iterable[list[str]]:
         yield ["read, 2 GiB", f"{limits['read_large_gb_s']:.1f} GB/s", _shares(shares, "of_read_large")]
         yield ["bf16 products", f"{limits['matmul_bf16_gflop_s']:.0f} GFLOP/s", _shares(shares, "of_matmul_bf16")]
         yield ["f32 products", f"{limits['matmul_f32_gflop_s']:.0f} GFLOP/s", ""]
+
+
+def perplexity_rows(result: Mapping[str, Any]) -> Iterable[list[str]]:
+    """Cells: perplexity of each way to compute, and its ratio to float32's."""
+    yield ["", "perplexity", "to float32"]
+    for name, value in result["perplexity"].items():
+        yield [name, f"{value:.3f}", f"{result['ratios'][name] - 1:+.2%}"]
+
+
+def agreement_rows(result: Mapping[str, Any]) -> Iterable[list[str]]:
+    """Cells: how far greedy answers follow float32's."""
+    yield ["", "before the first difference", "identical answers"]
+    for name, found in result["agreement"].items():
+        yield [name, f"{found['prefix']:.1%}", f"{found['identical']:.0%}"]
+
+
+def finish(result: dict[str, Any], out: Path | None) -> None:
+    """Write the result to a file if one is named, and as the last line of stdout."""
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    print(json.dumps(result))
 
 
 def _shares(shares: Mapping[str, Mapping[str, float]], limit: str) -> str:
