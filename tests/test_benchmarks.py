@@ -1,4 +1,4 @@
-"""The benchmarks run, count rightly and survive their contenders; the page shows what was found. No timing is judged."""
+"""The benchmarks run, count rightly and survive their contenders; the page shows what was kept. No timing is judged."""
 
 import json
 import sys
