@@ -99,10 +99,22 @@ def test_a_tile_of_interleaved_matrices_holds_a_gate_and_its_value() -> None:
     assert np.array_equal(tiles[:, 1].reshape(64, 32), up)
 
 
-def test_the_embedded_models_format_is_recognised() -> None:
-    """Q4_1 of ``gguf``: matrices of such a file, dequantised, are found to have four bits."""
-    kind = gguf.GGMLQuantizationType.Q4_1
+@pytest.mark.parametrize("name", ["Q4_0", "Q4_1"])
+def test_four_bit_files_are_recognised_by_their_numbers(name: str) -> None:
+    """Q4_1 is the embedded model's format; in Q4_0 the steps are negative as often as positive."""
+    kind = gguf.GGMLQuantizationType[name]
     matrix = gguf.quants.dequantize(gguf.quants.quantize(random(64, 96), kind), kind)
+    bits, back = read_back(np.ascontiguousarray(matrix, np.float32))
+    assert bits == INT4
+    assert np.abs(back - matrix).max() < 1e-6
+
+
+def test_a_group_of_zeros_and_a_single_weight_stay_four_bits() -> None:
+    kind = gguf.GGMLQuantizationType.Q4_0
+    matrix = random(32, 96)
+    matrix[:, :32] = 0
+    matrix[3, 5] = -2
+    matrix = gguf.quants.dequantize(gguf.quants.quantize(matrix, kind), kind)
     bits, back = read_back(np.ascontiguousarray(matrix, np.float32))
     assert bits == INT4
     assert np.abs(back - matrix).max() < 1e-6

@@ -1,8 +1,8 @@
 """Quantises matrices into the layout that the CPU decoder streams (see ``cpu_simd`` for the layout itself).
 
 A matrix becomes int8 with one scale per row, unless every one of its groups of 32 weights already lies on 16 evenly
-spaced values: then it came from a 4-bit file (the embedded default does), and four bits hold it *exactly*, in half the
-memory traffic. The test looks at the numbers, not at where they came from.
+spaced values: then it came from a 4-bit file (Q4_1, as the embedded default, or Q4_0), and four bits hold it *exactly*,
+in half the memory traffic. The test looks at the numbers, not at where they came from.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ ROWS = 2 * LANES  # a tile takes two row blocks
 _EXACT = 1e-3  # largest error, in steps, that still counts as exact; a foreign weight is off by up to half a step
 
 Array = npt.NDArray[np.float32]
+_Levels = tuple[npt.NDArray[np.float16], npt.NDArray[np.float16], npt.NDArray[np.uint8]]  # steps, minima, levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +110,27 @@ def _on_grid(matrix: Array) -> bool:
     return _grid(matrix.reshape(matrix.shape[0], -1, GROUP)) is not None
 
 
-def _grid(
-    groups: Array,
-) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float16], npt.NDArray[np.uint8]] | None:
+def _grid(groups: Array) -> _Levels | None:
     """Step, minimum and level of every weight where each group lies on at most 16 even levels, else None."""
     low, high = groups.min(axis=-1), groups.max(axis=-1)
     if max(np.abs(low).max(), np.abs(high).max()) > np.finfo(np.float16).max:
         return None
-    minimum = low.astype(np.float16)
-    step = ((high - low) / 15).astype(np.float16)
-    spread = step.astype(np.float32)[..., None]
-    position = (groups - minimum.astype(np.float32)[..., None]) / np.where(spread > 0, spread, 1)
+    # Q4_1 uses its lowest and its highest level; Q4_0 has its weight of largest magnitude, of either sign, at level 0
+    # of 16 around zero, and may leave the other end unused.
+    extreme = np.where(high > -low, high, low)
+    spread = _levels(groups, low, (high - low) / 15)
+    return spread if spread is not None else _levels(groups, extreme, -extreme / 8)
+
+
+def _levels(groups: Array, minimum: Array, step: Array) -> _Levels | None:
+    """The levels of all weights over ``minimum`` [..., groups] in units of ``step``; None where one is off by much."""
+    minimum_16, step_16 = minimum.astype(np.float16), step.astype(np.float16)
+    unit = step_16.astype(np.float32)[..., None]
+    position = (groups - minimum_16.astype(np.float32)[..., None]) / np.where(unit != 0, unit, 1)
     level = np.rint(position)
     if not (np.abs(position - level).max() <= _EXACT and level.max() <= 15 and level.min() >= 0):
         return None
-    return step, minimum, level.astype(np.uint8)
+    return step_16, minimum_16, level.astype(np.uint8)
 
 
 def interleave_rows(matrices: Sequence[Array]) -> Array:
