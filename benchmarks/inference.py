@@ -215,16 +215,6 @@ def run(options: argparse.Namespace, workload: Workload) -> dict[str, Any]:
     }
 
 
-def show(result: dict[str, Any]) -> None:
-    """Print the tables for people."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    figures = {name: found for name, found in result["figures"].items() if found}
-    console.print(report.table("Median (best)", report.rows(figures, result["unavailable"])))
-    console.print(report.table("Against the machine's limits", report.limit_rows(result)))
-
-
 def _tell(contender: Contender, *figures: str) -> None:
     """One line of progress: the latest values."""
     latest = [
@@ -269,7 +259,8 @@ def main(arguments: Sequence[str] | None = None, workload: Workload | None = Non
     except ChildFailed as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1
-    show(result)
+    speeds = report.rows({name: found for name, found in result["figures"].items() if found}, result["unavailable"])
+    report.show({"Median (best)": speeds, "Against the machine's limits": report.limit_rows(result)})
     report.finish(result, options.out)
     return 0
 

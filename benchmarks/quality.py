@@ -154,14 +154,6 @@ def measure(source: Path, text: str, questions: Sequence[str], threads: int, max
     }
 
 
-def _show(result: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    console.print(report.table("Perplexity", report.perplexity_rows(result)))
-    console.print(report.table("Greedy answers beside float32's", report.agreement_rows(result)))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program."""
     from chatwright import ChatwrightError, resolve_model
@@ -181,7 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ChatwrightError, OSError, UnicodeDecodeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    _show(result)
+    answers = report.agreement_rows(result)
+    report.show({"Perplexity": report.perplexity_rows(result), "Greedy answers beside float32's": answers})
     report.finish(result, options.out)
     return 0
 

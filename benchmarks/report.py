@@ -1,6 +1,7 @@
 """Figures of all contenders: medians and bests, our ratio to the best of the others, a table."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 OURS = "chatwright"
+WIDTH_IN_FILES = 140  # characters of the tables, where no terminal says how many it has
 Values = Mapping[str, Mapping[str, list[float]]]  # contender → figure → one value per repeat
 Summary = dict[str, dict[str, dict[str, float]]]  # contender → figure → "median", "best"
 
@@ -105,6 +107,15 @@ def limit_rows(result: Mapping[str, Any]) -> Iterable[list[str]]:
         yield ["read, 2 GiB", f"{limits['read_large_gb_s']:.1f} GB/s", _shares(shares, "of_read_large")]
         yield ["bf16 products", f"{limits['matmul_bf16_gflop_s']:.0f} GFLOP/s", _shares(shares, "of_matmul_bf16")]
         yield ["f32 products", f"{limits['matmul_f32_gflop_s']:.0f} GFLOP/s", ""]
+
+
+def show(tables: Mapping[str, Iterable[list[str]]]) -> None:
+    """Print tables, title → cells, to stderr."""
+    from rich.console import Console
+
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH_IN_FILES)
+    for title, cells in tables.items():
+        console.print(table(title, cells))
 
 
 def perplexity_rows(result: Mapping[str, Any]) -> Iterable[list[str]]:
