@@ -11,17 +11,21 @@ from typing import Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from chatwright.engine import cpu_kernel as kernel
 from chatwright.engine import cpu_rows as rows
+from chatwright.engine.memory import page_out
 from chatwright.engine.runner import Chunk
 from chatwright.model.attention import Attend
-from chatwright.model.gpt import GPT
+from chatwright.model.config import ModelConfig
+from chatwright.model.feed_forward import FeedForward
+from chatwright.model.gpt import GPT, Block
 
 # Rows of a matrix product are padded to a multiple of this: with 505 rows oneDNN's product for a feed-forward's
 # down projection took twice as long as with 512.
 ROWS = 32
+_TYPICAL_ROWS = 512  # what oneDNN packs a matrix for
 
 
 class Prefill(Protocol):
@@ -73,13 +77,13 @@ class FusedPrefill:
     def __init__(self, model: GPT, weights: kernel.Weights, shape: kernel.Shape, cache: kernel.Cache) -> None:
         self._model, self._weights, self._shape, self._cache = model, weights, shape, cache
         self._pages = Pages(cache, model.config.head_size)
-        self._matrices: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self._layers: list[_LayerProducts] = []
 
     @torch.inference_mode()
     def __call__(self, chunk: Chunk, cos: np.ndarray, sin: np.ndarray) -> Tensor:
         """See :class:`Prefill`."""
-        if not self._matrices:
-            self._matrices = _fused_matrices(self._model)
+        if not self._layers:
+            self._layers = [_LayerProducts(block, self._model.config) for block in self._model.layers]
         config, shape, weights = self._model.config, self._shape, self._weights
         count, view = len(chunk.tokens), ChunkView(self._pages, chunk)
         positions = np.arange(chunk.start, chunk.start + count)
@@ -96,23 +100,25 @@ class FusedPrefill:
         )
         padded = -(-count // ROWS) * ROWS
         hidden = _bfloat16(padded, config.hidden_size)
-        inner = _bfloat16(padded, config.mlp_size)
         mixed = _bfloat16(padded, config.num_heads * config.head_size)
         q, k, v = (_bfloat16(heads, padded, config.head_size) for heads in (config.num_heads, *[config.kv_heads] * 2))
         branch = hidden  # unread before the first layer has made one
-        for layer, (qkv_w, output_w, up_w, down_w) in enumerate(self._matrices):
+        for layer, products in enumerate(self._layers):
             rows.enter_attention(_bits(branch), _bits(hidden), layer, shape, weights, batch.x)
-            qkv = F.linear(hidden, qkv_w)
+            qkv = F.linear(hidden, products.qkv)
             rows.place(_bits(qkv), _bits(q), _bits(k), _bits(v), layer, shape, weights, self._cache, batch)
             window = config.window(layer)
             # Plain causality hides the padding behind the last token; a mask is made for the tokens that there are.
             seen = padded if chunk.start == 0 and (window is None or window >= count) else count
             y = view.attend(layer, q[None, :, :seen], k[None, :, :seen], v[None, :, :seen], scale=1.0, window=window)
             mixed[:seen].view(seen, config.num_heads, -1).copy_(y[0].transpose(0, 1))
-            branch = F.linear(mixed, output_w)
+            branch = F.linear(mixed, products.output)
             rows.enter_mlp(_bits(branch), _bits(hidden), layer, shape, weights, batch.x)
-            rows.activate(_bits(F.linear(hidden, up_w)), _bits(inner), count, layer, shape, weights)
-            branch = F.linear(inner, down_w)
+            inner = products.fused_inner(hidden)
+            if inner is None:
+                inner = _bfloat16(padded, config.mlp_size)
+                rows.activate(_bits(products.up(hidden)), _bits(inner), count, layer, shape, weights)
+            branch = F.linear(inner, products.down)
         out = np.empty((chunk.num_logits, config.hidden_size), np.float32)
         first = count - chunk.num_logits
         rows.leave(_bits(branch)[first:count], out, shape, weights, batch.x[first:])
@@ -178,15 +184,47 @@ class ChunkView:
         return self._masks[window]
 
 
-def _fused_matrices(model: GPT) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Per layer: q, k and v as one matrix, the output, gate and up as one, down."""
-    fused = []
-    for block in model.layers:
+# How oneDNN calls the activations that it can apply while it writes a product.
+_FUSED = {"swiglu": ("swish", None), "geglu": ("gelu", "tanh")}
+
+
+class _LayerProducts:
+    """The matrices of one layer as a prompt wants them: q, k and v as one; gate and up packed, or as one.
+
+    oneDNN applies the gate's activation and multiplies by it while it writes the two products, which spares a pass
+    over the widest activations of the model. The functions are those that PyTorch's compiler emits for this case.
+    """
+
+    def __init__(self, block: nn.Module, config: ModelConfig) -> None:
+        assert isinstance(block, Block)
         attn, mlp = block.attn, block.mlp
-        up = mlp.up_proj.weight if mlp.gate_proj is None else torch.cat((mlp.gate_proj.weight, mlp.up_proj.weight))
-        qkv = torch.cat((attn.q_proj.weight, attn.k_proj.weight, attn.v_proj.weight))
-        fused.append((qkv, attn.o_proj.weight, up, mlp.down_proj.weight))
-    return fused
+        assert isinstance(mlp, FeedForward)
+        self.qkv = torch.cat((attn.q_proj.weight, attn.k_proj.weight, attn.v_proj.weight))
+        self.output, self.down = attn.o_proj.weight, mlp.down_proj.weight
+        self._activation = _FUSED.get(config.feed_forward) if torch.backends.mkldnn.is_available() else None  # type: ignore[no-untyped-call]
+        self._up: tuple[Tensor, ...] = (mlp.up_proj.weight,)
+        copied = [attn.q_proj.weight, attn.k_proj.weight, attn.v_proj.weight]
+        if mlp.gate_proj is not None:
+            self._up = (mlp.gate_proj.weight, mlp.up_proj.weight)
+            copied += self._up
+            if self._activation is not None:
+                self._up = tuple(torch.ops.mkldnn._reorder_linear_weight(matrix, _TYPICAL_ROWS) for matrix in self._up)
+            else:
+                self._up = (torch.cat(self._up),)
+        page_out(copied)
+
+    def fused_inner(self, hidden: Tensor) -> Tensor | None:
+        """activation(gate) * up, [rows, M]; None where that takes a pass of its own."""
+        if self._activation is None:
+            return None
+        (gate, up), (name, algorithm) = self._up, self._activation
+        gated = torch.ops.mkldnn._linear_pointwise(hidden, gate, None, name, [], algorithm)
+        inner: Tensor = torch.ops.mkldnn._linear_pointwise.binary(hidden, gated, up, None, "mul")
+        return inner
+
+    def up(self, hidden: Tensor) -> Tensor:
+        """The gate's and the up projection side by side, or the up projection alone."""
+        return F.linear(hidden, self._up[0])
 
 
 def _bfloat16(*shape: int) -> Tensor:

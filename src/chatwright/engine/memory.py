@@ -1,19 +1,23 @@
 """How much memory there is, and how it is divided between weights and the keys and values of conversations."""
 
+import ctypes
 import math
 import mmap
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from chatwright.errors import EngineError
 
 GIB = 2**30
 CGROUP = Path("/sys/fs/cgroup")
+_MADV_PAGEOUT = 21  # Linux 5.4; Python's mmap has no name for it yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +112,19 @@ def _container_free_bytes() -> int | None:
         return None if limit == "max" else max(0, int(limit) - used + int(cache.get("inactive_file", 0)))
     except (OSError, ValueError):
         return None
+
+
+def page_out(tensors: Iterable[Tensor]) -> None:
+    """Let the system take back the memory of weights that are mapped from a file and were copied elsewhere.
+
+    They are read again from the file should anybody ask for them. Only advice: where the system does not know it, or
+    the memory is no file's, nothing happens.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    libc, page = ctypes.CDLL(None), mmap.PAGESIZE
+    for tensor in tensors:
+        start = -(-tensor.data_ptr() // page) * page
+        length = (tensor.data_ptr() + tensor.nbytes) // page * page - start
+        if length > 0:
+            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_PAGEOUT)
