@@ -215,6 +215,12 @@ def test_a_bad_sampling_value_is_named(loaded: LoadedModel, chat: Chat, bad: dic
             Chat(loaded, **bad)
 
 
+@pytest.mark.parametrize("option", [{"device": "cpu"}, {"dtype": "float32"}, {"threads": 1}, {"max_model_len": 64}])
+def test_an_option_that_comes_too_late_is_refused(loaded: LoadedModel, option: dict[str, object]) -> None:
+    with pytest.raises(InvalidParameterError, match=rf"{next(iter(option))} has no effect.*LoadedModel\.open"):
+        Chat(loaded, **option)
+
+
 def test_a_bad_policy_is_named(loaded: LoadedModel) -> None:
     with pytest.raises(InvalidParameterError, match="drop_oldest"):
         Chat(loaded, context_policy="forget")  # type: ignore[arg-type]

@@ -120,6 +120,12 @@ class Chat:
             "threads": threads,
             "max_model_len": max_model_len,
         }
+        if self._loaded is not None:
+            for name, value in self._options.items():
+                if value not in (None, "auto"):
+                    raise InvalidParameterError(
+                        name, f"{name} has no effect on a model that is open already; give it to LoadedModel.open"
+                    )
         self.context_policy = context_policy
         SamplingParams().replace(**sampling)  # a bad value is refused here, not at the first question
         self.sampling = sampling
