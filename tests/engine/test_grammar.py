@@ -160,3 +160,10 @@ def test_constrained_answers_survive_preemption_and_share_a_batch(make_engine: M
     gate.set()
     assert {generation.result(10)[0].text for generation in generations} == {alone.text}
     assert engine.stats().preemptions > 0
+
+
+@pytest.mark.parametrize("pattern", ["(", "a{2,1}", "[z-a]", "(?=x)"])
+def test_a_bad_pattern_is_one_sentence(make_engine: MakeEngine, pattern: str) -> None:
+    with pytest.raises(InvalidParameterError, match="regex") as caught:
+        make_engine(FakeRunner(VOCAB_SIZE)).submit([1], SamplingParams(constraint=Constraint.regex(pattern)))
+    assert "\n" not in str(caught.value)

@@ -86,7 +86,9 @@ def explained() -> Iterator[None]:
     except ChatwrightError:
         raise
     except TemplateSyntaxError as error:
-        raise TemplateError(f"the chat template is broken at line {error.lineno}: {error.message}") from None
+        raise TemplateError(
+            f"the chat template is broken at line {error.lineno}: {error.message}; fetch the model again, or mend it"
+        ) from None
     except RefusedByTemplate as error:
         raise TemplateError(f"the chat template refuses these messages: {error.message}") from None
     except SecurityError as error:
@@ -94,7 +96,9 @@ def explained() -> Iterator[None]:
     except (RecursionError, MemoryError):
         raise TemplateError("the chat template was stopped: it nests too deeply or needs too much memory") from None
     except Exception as error:  # a template can fail in every way that Python can
-        raise TemplateError(f"the chat template fails on these messages: {type(error).__name__}: {error}") from None
+        raise TemplateError(
+            f"the chat template fails on these messages: {type(error).__name__}: {error}; mend it, or use another model"
+        ) from None
 
 
 _Literal = nodes.TemplateData | nodes.Const

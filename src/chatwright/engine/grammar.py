@@ -109,7 +109,7 @@ class GrammarCompiler:
             problem = str(error)
         if problem and not problem.startswith("WARNING"):
             raise InvalidParameterError(
-                constraint.kind, f"the {constraint.kind} of the constraint cannot be used: {problem.strip()}"
+                constraint.kind, f"the {constraint.kind} of the constraint cannot be used: {_in_one_line(problem)}"
             )
         return llguidance.LLMatcher(self._vocabulary, grammar, log_level=0)
 
@@ -122,6 +122,12 @@ class GrammarCompiler:
             )
         except Exception as error:  # the library raises bare Exception and ValueError for a tokenizer it cannot read
             raise EngineError(f"constrained output does not work with this model's tokenizer: {error}") from error
+
+
+def _in_one_line(problem: str) -> str:
+    """What is wrong, without the library's drawing of the place in a pattern that the person has just typed."""
+    causes = [line.removeprefix("error: ") for line in problem.splitlines() if line.startswith("error: ")]
+    return causes[0] if causes else " ".join(problem.split())
 
 
 def _grammar_text(constraint: Constraint) -> str:

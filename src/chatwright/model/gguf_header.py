@@ -88,12 +88,10 @@ class _Header:
         if size > self.remaining:
             if self._end < self.file_bytes:
                 raise self.error(f"takes more than {MAX_HEADER_BYTES >> 20} MiB of header")
-            raise self.error(
-                f"wants {size} bytes, but only {self.remaining} are left; the file is truncated or damaged"
-            )
+            raise self.error(f"wants {size} bytes, but only {self.remaining} are left")
         data = self._stream.read(size)
         if len(data) != size:
-            raise self.error("ended early; the file was cut while it was read")
+            raise self.error("ended while it was read")
         self.position += size
         return data
 
@@ -121,7 +119,7 @@ class _Header:
             raise self.error("is not valid UTF-8") from None
 
     def error(self, problem: str) -> ModelFormatError:
-        return ModelFormatError(f"{self.path}: {self.what} {problem}")
+        return ModelFormatError(f"{self.path}: {self.what} {problem}; fetch the file again")
 
 
 def parse_header(path: Path, stream: BinaryIO) -> tuple[dict[str, Value], dict[str, TensorInfo]]:
@@ -138,7 +136,7 @@ def parse_header(path: Path, stream: BinaryIO) -> tuple[dict[str, Value], dict[s
     """
     header = _Header(path, stream)
     if header.file_bytes < 24 or header.take(4) != MAGIC:
-        raise ModelFormatError(f"{path} is not a GGUF file: it does not begin with a GGUF header")
+        raise ModelFormatError(f"{path} is not a GGUF file: it does not begin with a GGUF header; fetch it again")
     version = header.unsigned(_U32)
     if version & 0xFFFF == 0:
         raise UnsupportedModelError(f"{path} is a big-endian GGUF; use the little-endian file of the same model")
@@ -196,7 +194,7 @@ def _read_array(header: _Header) -> list[Scalar]:
 def _read_bool(header: _Header) -> bool:
     value = header.take(1)[0]
     if value > 1:
-        raise header.error(f"is a bool of value {value}; the file is damaged")
+        raise header.error(f"is a bool of value {value}")
     return bool(value)
 
 
@@ -259,7 +257,7 @@ def _check_layout(header: _Header, tensors: list[TensorInfo]) -> None:
             raise header.error(f"overlaps tensor {before!r}")
         end, before = info.offset + info.size_bytes, info.name
         if end > header.file_bytes:
-            raise header.error(f"ends at byte {end}, but the file has {header.file_bytes}: fetch the file again")
+            raise header.error(f"ends at byte {end}, but the file has {header.file_bytes}")
 
 
 def brief(value: Value) -> str:
