@@ -63,7 +63,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=say(
         'Examples:  chatwright chat "Why is the sky blue?"  ·  chatwright chat -m qwen3-0.6b  ·  chatwright models',
-        "示例：  chatwright chat “天空为什么是蓝色的？”  ·  chatwright chat -m qwen3-0.6b  ·  chatwright models",
+        '示例：  chatwright chat "天空为什么是蓝色的？"  ·  chatwright chat -m qwen3-0.6b  ·  chatwright models',
     ),
 )
 

@@ -26,13 +26,13 @@ def _machine(*names: str, english: str, chinese: str, **settings: Any) -> Any:
 @app.command(
     help=say(
         "Talk to a model. With a question, or text on stdin: one answer. Without: a session; /help lists its commands.",
-        "与模型对话。给出问题或从标准输入读取时只回答一次；否则进入会话，输入 /help 查看命令。",
+        "与模型对话。给出问题（或由标准输入传入）时回答一次，否则进入会话。",
     ),
     epilog=say(
         'Examples:  chatwright chat "Why is the sky blue?"  ·  cat notes.txt | chatwright chat "Summarise this:"  ·  '
         'chatwright chat "Three colours" --json --seed 1',
-        "示例：  chatwright chat “天空为什么是蓝色的？”  ·  cat 笔记.txt | chatwright chat “请总结：”  ·  "
-        "chatwright chat “三种颜色” --json --seed 1",
+        '示例：  chatwright chat "天空为什么是蓝色的？"  ·  cat 笔记.txt | chatwright chat "请总结："  ·  '
+        'chatwright chat "三种颜色" --json --seed 1',
     ),
 )
 def chat(

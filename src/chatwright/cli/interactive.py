@@ -110,7 +110,7 @@ def _write(state: SessionState, pieces: Iterator[str]) -> None:
     if reply.dropped_turns:
         print_note(
             say(
-                f"(the context is full: the oldest {reply.dropped_turns} turns were left out)",
+                f"(the context is full; oldest turns left out: {reply.dropped_turns})",
                 f"（上下文已满：舍去了最早的 {reply.dropped_turns} 轮）",
             )
         )

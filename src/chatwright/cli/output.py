@@ -22,7 +22,7 @@ def print_json(value: Any) -> None:
 def print_error(message: str) -> None:
     """One sentence on stderr, after a word that says it is an error."""
     console = stderr_console()
-    console.print(f"[bold red]{say('Error:', '错误：')}[/bold red]", end=" ")
+    console.print(f"[bold red]{say('Error: ', '错误：')}[/bold red]", end="")
     console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -66,11 +66,11 @@ def run_command(state: SessionState, line: str) -> Pieces:
     command = COMMANDS.get(name.lower())
     if command is None:
         near = get_close_matches(name.lower(), COMMANDS, n=1)
-        hint = say(f"; did you mean /{near[0]}?", f"；是否想输入 /{near[0]}？") if near else ""
+        hint = say(f"; did you mean /{near[0]}?", f"；是否想输入 /{near[0]}？") if near else say(".", "。")
         raise InputError(
             say(
                 f"there is no command /{name}{hint} /help lists them; to send text with a slash first, write //",
-                f"没有命令 /{name}{hint} 输入 /help 查看全部；若要发送以斜杠开头的文字，请写 //",
+                f"没有命令 /{name}{hint}输入 /help 查看全部；若要发送以斜杠开头的文字，请写 //",
             )
         )
     return command.run(state, rest.strip())
@@ -156,7 +156,9 @@ def _set(state: SessionState, rest: str) -> Pieces:
     params = state.chat.effective_sampling
     for key, (_, what) in SETTINGS.items():
         if name in ("", key) or name.replace("-", "_") == key:
-            state.show(f"  {key} = {getattr(params, key)}  ({what})")
+            value = getattr(params, key)
+            shown = say("not set", "未设置") if value is None else value
+            state.show(f"  {key} = {shown}  ({what})")
     return None
 
 
