@@ -130,7 +130,9 @@ def _resolve_path(path: Path) -> Path:
     if ggufs:
         names = ", ".join(file.name for file in ggufs[:8])
         raise ModelFormatError(f"{path} holds {len(ggufs)} .gguf files; name one of them: {names}")
-    raise ModelFormatError(f"{path} holds no model: neither config.json with *.safetensors nor a .gguf file")
+    raise ModelFormatError(
+        f"{path} holds no model: neither config.json with *.safetensors nor a .gguf file; give the folder that does"
+    )
 
 
 def _resolve_entry(entry: CatalogEntry) -> Path:
