@@ -12,6 +12,7 @@ from chatwright.engine.cpu_runner import SHORT, CpuRunner
 from chatwright.engine.cpu_simd import LANES, PAGE
 from chatwright.engine.cpu_weights import FORMAT, Read, cached_weights
 from chatwright.engine.limits import block_bytes, blocks_within, checked_model_len
+from chatwright.engine.memory import keep_freed_memory
 from chatwright.engine.runner import Chunk
 from chatwright.model.digest import file_sha256
 from chatwright.model.gguf_file import open_gguf
@@ -41,6 +42,7 @@ def build_cpu_runner(
     Raises:
         InvalidParameterError: one of these is out of bounds.
     """
+    keep_freed_memory()
     model = load_model(folder, dtype=dtype)
     max_model_len = checked_model_len(model.config, max_model_len)
     blocks_within(kv_memory_bytes, block_bytes(model.config, PAGE, 2, head_multiple=LANES))  # refuses too little
