@@ -127,7 +127,7 @@ def chat(
         _machine(
             "--context-policy",
             english="When the context is full: leave out the oldest turns (and say so), or fail.",
-            chinese="上下文满时舍去最早轮次，或报错。",
+            chinese="上下文满时舍去最早轮次或报错。",
         ),
     ] = "drop_oldest",
     as_json: Annotated[
