@@ -23,8 +23,6 @@ from chatwright.engine.cpu_simd import (
     HEADS,
     INT4,
     INT8,
-    LANES,
-    PAGE,
     bits_of_float,
     float_of_bits,
     int_of_float,
@@ -32,6 +30,8 @@ from chatwright.engine.cpu_simd import (
     make_tile,
     make_values,
 )
+from chatwright.engine.cpu_simd import LANES as LANES
+from chatwright.engine.cpu_simd import PAGE as PAGE
 from chatwright.engine.cpu_team import announce, barrier
 
 COLUMNS = 8  # columns that one pass over a row block serves at most
@@ -135,7 +135,7 @@ class Scratch(NamedTuple):
 
     Attributes:
         q: int16, scale, total: float32: quantised activations, flat; viewed as [N, 32 G] and [N, G].
-        wide: float32, flat: results of a matrix, [N, rows].
+        wide, wide2: float32, flat: results of a matrix, [N, rows]; those that are added to the stream are in wide2.
         partial: float32 [N, heads, MAX_SPLITS, padded head_dim + 2]: weighted values, maximum and sum of each split.
         sync: int64: slot 0 counts arrivals at barriers.
     """
@@ -384,7 +384,14 @@ def page_offset(layer, block, kv_head, cache):  # type: ignore[no-untyped-def]
 
 @njit(**INLINE)
 def attend(row, layer, column, kv_head, low, high, split, shape, cache, batch, room, partial):  # type: ignore[no-untyped-def]
-    """Attention of the query heads of one key/value head over positions [low, high), as one split's partial result."""
+    """Attention of the query heads of one key/value head over positions [low, high), as one split's partial result.
+
+    Args:
+        row: float32, the column's queries, head after head, scaled.
+        split: where in ``partial`` the result goes.
+        room: float32 [HEADS * (PAGE + 1)], overwritten.
+        partial: see ``Scratch``.
+    """
     size, padded = shape.head_dim, cache.values.shape[4]
     group = shape.num_heads // shape.num_kv_heads
     keys, values, flat = cache.keys.reshape(-1), cache.values.reshape(-1), partial.reshape(-1)
@@ -430,9 +437,8 @@ def attend_all(layer, count, shape, weights, cache, batch, scratch, wide, scores
             for part in range(parts):
                 if task % threads == thread:
                     begin, end = low + (high - low) * part // parts, low + (high - low) * (part + 1) // parts
-                    attend(
-                        wide[column], layer, column, kv_head, begin, end, part, shape, cache, batch, scores, scratch.partial
-                    )
+                    row, partial = wide[column], scratch.partial
+                    attend(row, layer, column, kv_head, begin, end, part, shape, cache, batch, scores, partial)
                 task += 1
 
 
@@ -467,11 +473,12 @@ def step(thread, threads, arrivals, shape, weights, cache, batch, scratch):  # t
     Args:
         thread, threads: this thread's number; size of the team.
         arrivals: the barrier's count before the step.
-        shape, weights, cache, batch, scratch: see the classes above.
+        shape, weights, cache, batch, scratch: see the classes above; ``batch.x``, ``batch.logits``, the cache and the
+            scratch memory are written.
     """
     announce(scratch.sync, thread)
     count = batch.x.shape[0]
-    sync, vectors, eps = scratch.sync, weights.vectors, shape.eps
+    sync, data, vectors, eps = scratch.sync, weights.data, weights.vectors, shape.eps
     first, last = share(count, thread, threads)
     rows = weights.matrices[0, QKV, 2]
     heads_width = weights.matrices[0, OUTPUT, 3] * GROUP
@@ -493,6 +500,7 @@ def step(thread, threads, arrivals, shape, weights, cache, batch, scratch):  # t
     branch = scratch.wide2[: count * branch_rows].reshape(count, branch_rows)
     up = scratch.wide[: count * up_rows].reshape(count, up_rows)
     row = np.zeros(max(hidden_groups, mlp_groups, heads_width // GROUP) * GROUP, np.float32)
+    normed = row[: hidden_groups * GROUP]
     scores = np.empty(HEADS * (PAGE + 1), np.float32)
     arrived = arrivals
 
@@ -502,13 +510,11 @@ def step(thread, threads, arrivals, shape, weights, cache, batch, scratch):  # t
             if layer > 0:
                 before = weights.vector_at[layer - 1]
                 add_branch(batch.x[c], branch[c], vectors, before[DOWN_BIAS], before[MLP_POST_NORM], eps)
-            normalise(
-                batch.x[c], vectors, at[ATTN_NORM], at[ATTN_NORM_BIAS], shape.layer_norm, eps, row[: hidden_groups * GROUP]
-            )
-            quantise(row, q_hidden[c], s_hidden[c], t_hidden[c])
+            normalise(batch.x[c], vectors, at[ATTN_NORM], at[ATTN_NORM_BIAS], shape.layer_norm, eps, normed)
+            quantise(normed, q_hidden[c], s_hidden[c], t_hidden[c])
         arrived += threads
         barrier(sync, arrived)
-        project(weights.data, matrices[QKV], q_hidden, s_hidden, t_hidden, count, scratch.wide, rows, thread, threads)
+        project(data, matrices[QKV], q_hidden, s_hidden, t_hidden, count, scratch.wide, rows, thread, threads)
         arrived += threads
         barrier(sync, arrived)
         for c in range(first, last):
@@ -523,22 +529,18 @@ def step(thread, threads, arrivals, shape, weights, cache, batch, scratch):  # t
             quantise(row, q_heads[c], s_heads[c], t_heads[c])
         arrived += threads
         barrier(sync, arrived)
-        project(
-            weights.data, matrices[OUTPUT], q_heads, s_heads, t_heads, count, scratch.wide2, branch_rows, thread, threads
-        )
+        project(data, matrices[OUTPUT], q_heads, s_heads, t_heads, count, scratch.wide2, branch_rows, thread, threads)
         arrived += threads
         barrier(sync, arrived)
         for c in range(first, last):
             add_branch(batch.x[c], branch[c], vectors, at[OUTPUT_BIAS], at[ATTN_POST_NORM], eps)
-            normalise(
-                batch.x[c], vectors, at[MLP_NORM], at[MLP_NORM_BIAS], shape.layer_norm, eps, row[: hidden_groups * GROUP]
-            )
-            quantise(row, q_hidden[c], s_hidden[c], t_hidden[c])
+            normalise(batch.x[c], vectors, at[MLP_NORM], at[MLP_NORM_BIAS], shape.layer_norm, eps, normed)
+            quantise(normed, q_hidden[c], s_hidden[c], t_hidden[c])
         arrived += threads
         barrier(sync, arrived)
         if shape.gated:
             project_gated(
-                weights.data,
+                data,
                 matrices[UP],
                 vectors,
                 at[UP_BIAS],
@@ -553,7 +555,7 @@ def step(thread, threads, arrivals, shape, weights, cache, batch, scratch):  # t
                 threads,
             )
         else:
-            project(weights.data, matrices[UP], q_hidden, s_hidden, t_hidden, count, scratch.wide, up_rows, thread, threads)
+            project(data, matrices[UP], q_hidden, s_hidden, t_hidden, count, scratch.wide, up_rows, thread, threads)
         arrived += threads
         barrier(sync, arrived)
         for c in range(first, last):
@@ -565,7 +567,7 @@ def step(thread, threads, arrivals, shape, weights, cache, batch, scratch):  # t
             quantise(up[c], q_mlp[c], s_mlp[c], t_mlp[c])
         arrived += threads
         barrier(sync, arrived)
-        project(weights.data, matrices[DOWN], q_mlp, s_mlp, t_mlp, count, scratch.wide2, branch_rows, thread, threads)
+        project(data, matrices[DOWN], q_mlp, s_mlp, t_mlp, count, scratch.wide2, branch_rows, thread, threads)
         arrived += threads
         barrier(sync, arrived)
 
@@ -577,22 +579,15 @@ def step(thread, threads, arrivals, shape, weights, cache, batch, scratch):  # t
     wanted = batch.wanted.shape[0]
     low, high = share(wanted, thread, threads)
     for i in range(low, high):
-        normalise(
-            batch.x[batch.wanted[i]],
-            vectors,
-            end[FINAL_NORM],
-            end[FINAL_NORM_BIAS],
-            shape.layer_norm,
-            eps,
-            row[: hidden_groups * GROUP],
-        )
-        quantise(row, q_hidden[i], s_hidden[i], t_hidden[i])
+        x = batch.x[batch.wanted[i]]
+        normalise(x, vectors, end[FINAL_NORM], end[FINAL_NORM_BIAS], shape.layer_norm, eps, normed)
+        quantise(normed, q_hidden[i], s_hidden[i], t_hidden[i])
     arrived += threads
     barrier(sync, arrived)
     if wanted > 0:
         head = weights.matrices[shape.num_layers, HEAD]
         logits = batch.logits.reshape(-1)
-        project(weights.data, head, q_hidden, s_hidden, t_hidden, wanted, logits, head[2], thread, threads)
+        project(data, head, q_hidden, s_hidden, t_hidden, wanted, logits, head[2], thread, threads)
     arrived += threads
     barrier(sync, arrived)
 
@@ -602,6 +597,7 @@ def head_step(thread, threads, arrivals, shape, weights, hidden, logits, scratch
     """Logits of hidden states that have passed the final norm elsewhere; run by every thread of the team.
 
     Args:
+        thread, threads, arrivals, shape, weights, scratch: as for :func:`step`.
         hidden: float32 [N, C].
         logits: float32 [N, padded vocabulary], written.
     """

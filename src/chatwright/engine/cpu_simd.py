@@ -1,8 +1,8 @@
 """SIMD building blocks for the CPU decoder, written as LLVM IR that Numba compiles for the machine at hand.
 
 Numba's own loops promote ``int32 * int32`` to 64 bits and leave the integer dot product far from what the hardware
-can do. The intrinsics here emit vector IR in the shape that LLVM turns into ``vpdpwssd`` (AVX512-VNNI),
-``vpmaddwd`` (AVX2) or ``smlal`` (Arm): no inline assembly, no target names, no compiler at install.
+can do. The intrinsics here emit vector IR in the shape that LLVM turns into ``vpmaddwd`` (AVX2) or ``smlal`` (Arm), and
+the instruction ``vpdpwssd`` by name where the processor has it (AVX512-VNNI). Nobody needs a compiler at install.
 
 Packed matrices (``cpu_pack.py`` writes them): rows in blocks of 16, one SIMD lane per row, so that a dot product
 never needs a sum across lanes. Within a block, two neighbouring weights of a row lie together, because the integer
@@ -19,6 +19,7 @@ exact, so a column's result does not depend on which other columns share the cal
 import os
 import platform
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from llvmlite import binding, ir
@@ -37,8 +38,6 @@ _REAL = ir.VectorType(_F32, LANES)
 _PAIRS = ir.VectorType(_I16, 2 * LANES)
 _WIDE = ir.VectorType(_I32, 2 * LANES)
 _BYTES = ir.VectorType(_I8, 2 * LANES)
-
-
 
 
 def _host_has(feature: str) -> bool:
@@ -155,7 +154,7 @@ def _group_sums(e: _Emitter, bits: int, weights: list[Any], w_at: Any, x: list[A
         sums = accumulate(sums, b.add(i, _c(loads)), [b.zext(value, _PAIRS) for value in high])
     following = b.add(i, _c(1))
     i.add_incoming(following, body)
-    for first, last in zip(sum(firsts, []), sum(sums, []), strict=True):
+    for first, last in zip(chain(*firsts), chain(*sums), strict=True):
         first.add_incoming(ir.Constant(_SUM, [0] * LANES), before)
         first.add_incoming(last, body)
     b.cbranch(b.icmp_signed("<", following, length), body, done)
@@ -347,7 +346,7 @@ def make_scores(heads: int) -> Callable[..., None]:
 
 
 def make_values(heads: int, vectors: int) -> Callable[..., None]:
-    """The intrinsic ``values(p, first, last, values, values_at, width, out, out_at, out_stride, shrink, ahead, ahead_at)``.
+    """The intrinsic ``values(p, first, last, values, values_at, width, out, out_at, out_stride, shrink, ahead, …_at)``.
 
     ``out[head] = out[head] * shrink[head] + sum over t of p[head * PAGE + t] * values[t]`` for 16 * ``vectors``
     neighbouring features and t in [first, last).
