@@ -89,6 +89,7 @@ def time_to_first_output(
             raise ChildFailed(f"{command[0]} cannot be started: {error.strerror or error}") from None
         timer = threading.Timer(timeout_s, child.kill)
         timer.start()
+        peak = _Peak(child.pid)
         try:
             assert child.stdout is not None
             first, seconds = child.stdout.read(1), time.perf_counter() - started
@@ -97,11 +98,40 @@ def time_to_first_output(
             _, status, usage = os.wait4(child.pid, 0)
         finally:
             timer.cancel()
+            peak.stop()
         child.returncode = os.waitstatus_to_exitcode(status)
         _check_end(child.returncode, _all_of(stderr))
     if not first:
         raise ChildFailed("it printed nothing")
-    return Start(seconds, peak_mb(usage.ru_maxrss))
+    return Start(seconds, peak.megabytes or peak_mb(usage.ru_maxrss))
+
+
+class _Peak:
+    """Watches the peak resident memory of a process, MB; 0 where the system does not tell it.
+
+    What ``wait4`` tells counts the parent too, of which the child is a copy until it begins its own program.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.megabytes = 0.0
+        self._status = Path(f"/proc/{pid}/status")
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                values = dict(line.split(":", 1) for line in self._status.read_text().splitlines())
+                self.megabytes = int(values["VmHWM"].split()[0]) * 1024 / 1e6
+            except (OSError, KeyError):
+                return  # there is no /proc, or the process has ended
+            if self._ended.wait(0.01):
+                return
 
 
 def _environment(threads: int | None) -> Mapping[str, str]:
