@@ -220,3 +220,12 @@ def test_experts_are_the_weighted_sum_that_the_paper_writes() -> None:
             gate, up = (layer.gate_up_proj[expert] @ x_NC[token]).chunk(2)
             expected[token] += weight * (layer.down_proj[expert] @ (torch.nn.functional.silu(gate) * up))
     torch.testing.assert_close(layer(x_NC), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "ids", [torch.zeros(1, 0, dtype=torch.int64), torch.zeros(3, dtype=torch.int64), torch.zeros(1, 3)], ids=str
+)
+def test_what_is_no_batch_of_token_ids_is_refused(ids: torch.Tensor) -> None:
+    model = GPT(ModelConfig(vocab_size=8, hidden_size=8, num_layers=1, num_heads=2))
+    with pytest.raises(InvalidParameterError, match="input_ids"):
+        model(ids)

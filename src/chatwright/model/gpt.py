@@ -227,8 +227,12 @@ def _check_arguments(
     output_attentions: bool,
     num_logits: int | Tensor | None,
 ) -> None:
-    if input_ids_BT.dim() != 2:
-        raise InvalidParameterError("input_ids", f"input_ids has shape {list(input_ids_BT.shape)}; it must be [B, T]")
+    if input_ids_BT.dim() != 2 or input_ids_BT.numel() == 0:
+        raise InvalidParameterError(
+            "input_ids", f"input_ids has shape {list(input_ids_BT.shape)}; it must be [B, T], neither of them 0"
+        )
+    if input_ids_BT.dtype not in (torch.int64, torch.int32):
+        raise InvalidParameterError("input_ids", f"input_ids is of {input_ids_BT.dtype}; it must be torch.int64")
     if attention_mask is not None and attention_mask.shape != input_ids_BT.shape:
         raise InvalidParameterError(
             "attention_mask",
