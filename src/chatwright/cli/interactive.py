@@ -11,7 +11,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from chatwright.cli.language import say
 from chatwright.cli.one_shot import statistics
-from chatwright.cli.output import print_error, print_note, working
+from chatwright.cli.output import load, print_error, print_note
 from chatwright.cli.slash import COMMANDS, LeaveSession, SessionState, run_command
 from chatwright.errors import ChatwrightError
 from chatwright.paths import home_dir
@@ -33,11 +33,11 @@ def converse(chat: "Chat", machine: dict[str, Any], *, stats: bool) -> None:
         from chatwright.session import Chat
 
         replacement = Chat(name, **machine, context_policy=chat.context_policy, **state.chat.sampling)
-        _load(replacement)
+        load(replacement)
         return replacement
 
     state = SessionState(chat, reopen, show=print, stats=stats)
-    _load(chat)
+    load(chat)
     print_note(
         say(
             f"{chat.model_name} · /help for commands · Ctrl+C stops an answer · Ctrl+D leaves",
@@ -116,11 +116,6 @@ def _write(state: SessionState, pieces: Iterator[str]) -> None:
         )
     if state.stats:
         print_note(statistics(reply))
-
-
-def _load(chat: "Chat") -> None:
-    with working(say(f"Loading {chat.model_name} …", f"正在载入 {chat.model_name} …")):
-        chat.load_model()
 
 
 def _history() -> History:

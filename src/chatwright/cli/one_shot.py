@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from chatwright.cli.language import say
-from chatwright.cli.output import print_json, print_note, working
+from chatwright.cli.output import load, print_json, print_note
 
 if TYPE_CHECKING:
     from chatwright.session import Chat, Reply
@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 
 def answer(chat: "Chat", question: str, *, as_json: bool, stats: bool) -> None:
     """Ask ``question`` and print the answer."""
-    with working(say(f"Loading {chat.model_name} …", f"正在载入 {chat.model_name} …")):
-        chat.load_model()
+    load(chat)
     if as_json:
         reply = chat.ask(question)
         print_json(as_object(chat.model_name, reply))

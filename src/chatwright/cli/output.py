@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from chatwright.model.hub import PullPlan
+    from chatwright.session import Chat
 
 
 def print_json(value: Any) -> None:
@@ -39,13 +41,36 @@ def stderr_console() -> "Console":
 
 
 @contextmanager
-def working(message: str) -> Iterator[None]:
-    """Show on a terminal's stderr that something goes on; say nothing where nobody watches."""
+def working(message: str, *, if_slow: str | None = None) -> Iterator[None]:
+    """Show on a terminal's stderr that something goes on; say nothing where nobody watches.
+
+    Args:
+        message: what goes on.
+        if_slow: what to say instead after five seconds, when a person begins to wonder.
+    """
     if not sys.stderr.isatty():
         yield
         return
-    with stderr_console().status(message):
-        yield
+    with stderr_console().status(message) as status:
+        timer = threading.Timer(5.0, status.update, [if_slow or message])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def load(chat: "Chat") -> None:
+    """Load a chat's model, saying so."""
+    with working(
+        say(f"Loading {chat.model_name} …", f"正在载入 {chat.model_name} …"),
+        if_slow=say(
+            f"Loading {chat.model_name} … (the first start takes longer: code is compiled for this processor)",
+            f"正在载入 {chat.model_name} …（首次启动较慢：正在为本机处理器编译代码）",
+        ),
+    ):
+        chat.load_model()
 
 
 def run_pull(plan: "PullPlan") -> str:
