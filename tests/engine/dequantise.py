@@ -22,10 +22,10 @@ def dequantised(data: np.ndarray, packed: Packed) -> np.ndarray:
 def _block(block: np.ndarray, bits: int, groups: int) -> np.ndarray:
     matrix = np.zeros((LANES, groups * GROUP), np.float32)
     if bits == INT8:
-        width = matrix.size
-        pairs = block[:width].view(np.int8).reshape(-1, LANES, 2)  # [pair of columns, row, 2]
-        scales = block[width:].view(np.float32)
-        matrix[:] = pairs.transpose(1, 0, 2).reshape(LANES, -1) * scales[:, None]
+        for g, group in enumerate(block.reshape(groups, -1)):
+            levels = group[: GROUP * LANES].view(np.int8).reshape(GROUP // 2, LANES, 2)  # [pair, row, 2]
+            step = group[GROUP * LANES :].view(np.float16).astype(np.float32)[:, None]
+            matrix[:, g * GROUP : (g + 1) * GROUP] = levels.transpose(1, 0, 2).reshape(LANES, GROUP) * step
         return matrix
     half = GROUP // 2
     for g, group in enumerate(block.reshape(groups, -1)):

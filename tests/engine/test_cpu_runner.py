@@ -231,6 +231,15 @@ def test_positions_beyond_the_first_table_of_angles(make_runner: MakeRunner) -> 
     assert_close(in_pieces(runner, ids, blocks, SHORT, start=1100), plain_logits(model, ids)[1100:], 0.008)
 
 
+def test_every_model_runs_in_one_compiled_form(make_runner: MakeRunner) -> None:
+    """A second form would be compiled, for many seconds, in the middle of somebody's answer."""
+    for family in FAMILIES:
+        runner = make_runner(tiny(**FAMILIES[family]))
+        for count in (1, 3):
+            runner.run([Chunk([i], 0, [i], 1) for i in range(count)])
+    assert len(kernel.step.signatures) == 1
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -78,9 +78,7 @@ def test_replace_checks_names_and_values() -> None:
         SamplingParams().replace(top_k=-1)
 
 
-@pytest.mark.parametrize(
-    "values", [{"top_p": 0.9}, {"seed": 1}, {"temperature": 0.7}, {"n": 4}, {"logprobs": 1}]
-)
+@pytest.mark.parametrize("values", [{"top_p": 0.9}, {"seed": 1}, {"temperature": 0.7}, {"n": 4}, {"logprobs": 1}])
 def test_what_a_beam_search_would_ignore_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(InvalidParameterError):
         SamplingParams(beam_width=3, **values)

@@ -193,7 +193,7 @@ def multiply(data, bits, at, stride, q, scale, total, first, count, out, out_at,
 def block_stride(bits, groups):  # type: ignore[no-untyped-def]
     """Bytes of a block of 16 rows; ``cpu_pack.block_bytes`` compiled."""
     if bits == INT8:
-        return groups * GROUP * LANES + 4 * LANES
+        return groups * (GROUP * LANES + 2 * LANES)
     return groups * (GROUP * LANES // 2 + 4 * LANES)
 
 

@@ -57,7 +57,8 @@ class ModulePrefill:
         output = self._model(
             torch.tensor(chunk.tokens)[None], positions=positions, attend=self._attend(chunk), num_logits=0
         )
-        return output.last_hidden_state[0, len(chunk.tokens) - chunk.num_logits :].float()
+        hidden: Tensor = output.last_hidden_state[0, len(chunk.tokens) - chunk.num_logits :].float()
+        return hidden
 
     def _attend(self, chunk: Chunk) -> Attend:
         view = ChunkView(self._pages, chunk)

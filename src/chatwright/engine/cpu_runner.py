@@ -15,8 +15,11 @@ from torch import Tensor
 
 from chatwright.engine import cpu_kernel as kernel
 from chatwright.engine.cpu_prefill import make_prefill
+from chatwright.engine.cpu_simd import LANES, PAGE
 from chatwright.engine.cpu_team import Team
 from chatwright.engine.cpu_weights import shape_of, supports
+from chatwright.engine.limits import block_bytes, blocks_within, checked_model_len
+from chatwright.engine.memory import zero_pages
 from chatwright.engine.runner import Chunk
 from chatwright.model.gpt import GPT
 from chatwright.model.positions import Rotary
@@ -51,18 +54,16 @@ class CpuRunner:
         config = model.config
         self.config = config
         self.vocab_size = config.vocab_size
-        padded = -(-config.head_size // kernel.LANES) * kernel.LANES
-        block_bytes = config.num_layers * config.kv_heads * padded * kernel.PAGE * 4  # keys and values of 2 bytes
-        num_blocks = max(1, kv_memory_bytes // block_bytes)
-        self.block_size, self.num_blocks = kernel.PAGE, num_blocks
-        self.max_model_len = max_model_len or config.max_position_embeddings
+        padded = -(-config.head_size // LANES) * LANES
+        num_blocks = blocks_within(kv_memory_bytes, block_bytes(config, PAGE, 2, head_multiple=LANES))
+        self.block_size, self.num_blocks = PAGE, num_blocks
+        self.max_model_len = checked_model_len(config, max_model_len)
         self._model, self._weights, self._shape = model, weights, shape_of(config)
         self._team = Team(threads)
         paged = (config.num_layers, num_blocks, config.kv_heads)
-        # NumPy's zeros are pages that the system provides when they are first written; PyTorch's are written at once.
         self._cache = kernel.Cache(
-            keys=np.zeros((*paged, padded, kernel.PAGE), np.uint16),
-            values=np.zeros((*paged, kernel.PAGE, padded), np.uint16),
+            keys=_bits(zero_pages((*paged, padded, PAGE), torch.bfloat16)),
+            values=_bits(zero_pages((*paged, PAGE, padded), torch.bfloat16)),
         )
         self._run_prompt = make_prefill(model, weights, self._shape, self._cache)
         self._scratch = _make_scratch(self._weights, self._shape, self._team.sync)
@@ -73,6 +74,8 @@ class CpuRunner:
         self._embedding: np.ndarray | None = None
         if config.position in ("rotary", "none"):
             self._embedding = _bits(table) if table.dtype == torch.bfloat16 else table.numpy()
+        # Rounded as the GPT does (Gemma was trained that way): prompts and answers must scale alike.
+        self._embedding_scale = np.float32(torch.tensor(config.embedding_scale, dtype=table.dtype).item())
 
     def run(self, chunks: Sequence[Chunk]) -> np.ndarray:
         """See :meth:`chatwright.engine.runner.Runner.run`."""
@@ -135,7 +138,7 @@ class CpuRunner:
             rows = self._embedding[list(tokens)]
             if rows.dtype == np.uint16:
                 rows = (rows.astype(np.uint32) << 16).view(np.float32)
-            return rows * np.float32(self.config.embedding_scale) if self.config.embedding_scale != 1 else rows
+            return rows * self._embedding_scale if self._embedding_scale != 1 else rows
         with torch.inference_mode():
             x = self._model.embed_tokens(torch.tensor([tokens]), torch.tensor([positions]))
         x_NC: np.ndarray = x[0].float().numpy()
@@ -173,8 +176,9 @@ class _Angles:
             tables = [rotary(reach, torch.float32) for rotary in self._rotaries]
             self._cos = np.stack([cos[0, 0].numpy() for cos, _ in tables])
             self._sin = np.stack([sin[0, 0].numpy() for _, sin in tables])
+        # Indexing gives two tables another order in memory, for which the kernel would be compiled again.
         index = np.array(positions)
-        return self._cos[:, index], self._sin[:, index]
+        return np.take(self._cos, index, axis=1), np.take(self._sin, index, axis=1)
 
 
 def _bits(tensor: Tensor) -> np.ndarray:

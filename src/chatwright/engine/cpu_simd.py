@@ -8,7 +8,7 @@ Packed matrices (``cpu_pack.py`` writes them): rows in blocks of 16, one SIMD la
 never needs a sum across lanes. Within a block, two neighbouring weights of a row lie together, because the integer
 instruction multiplies and adds pairs:
 
-* ``INT8``: for each pair of columns 16 × 2 int8; after all pairs 16 float32 scales, one per row.
+* ``INT8``: for each group of 32 columns 16 pairs × 16 rows × 2 int8, then 16 float16 steps: weight = step * int8.
 * ``INT4``: for each group of 32 columns 256 bytes of nibbles (low nibble: pairs 0–7 of the group, high nibble:
   pairs 8–15), then 16 float16 steps and 16 float16 minima: weight = step * nibble + minimum.
 
@@ -206,7 +206,8 @@ def make_tile(bits: int, blocks: int, columns: int) -> Callable[..., None]:
             xs = [b.gep(data(3), [b.mul(start, width)]) for start in starts]
             scales = [b.gep(data(4), [b.mul(start, groups)]) for start in starts]
             totals = [b.gep(data(5), [b.mul(start, groups)]) for start in starts]
-            group_bytes = GROUP * LANES if bits == INT8 else GROUP * LANES // 2 + 4 * LANES
+            weight_bytes = GROUP * LANES if bits == INT8 else GROUP * LANES // 2
+            group_bytes = weight_bytes + (2 if bits == INT8 else 4) * LANES
 
             before, body, done = b.block, b.append_basic_block("group"), b.append_basic_block("rows")
             b.branch(body)
@@ -218,17 +219,15 @@ def make_tile(bits: int, blocks: int, columns: int) -> Callable[..., None]:
             sums = _group_sums(e, bits, weights, offset, xs, b.mul(g, _c(GROUP)))
             results = []
             for r in range(blocks):
+                tail, half = b.add(offset, _c(weight_bytes)), ir.VectorType(_F16, LANES)
+                step = b.fpext(e.load(weights[r], tail, half, 2), _REAL)
                 if bits == INT4:
-                    tail = b.add(offset, _c(GROUP * LANES // 2))
-                    half = ir.VectorType(_F16, LANES)
-                    step = b.fpext(e.load(weights[r], tail, half, 2), _REAL)
                     minimum = b.fpext(e.load(weights[r], b.add(tail, _c(2 * LANES)), half, 2), _REAL)
                 for c in range(columns):
-                    factor = e.splat(b.load(b.gep(scales[c], [g])), _REAL)
+                    factor = b.fmul(e.splat(b.load(b.gep(scales[c], [g])), _REAL), step)
                     value = acc[r][c]
                     if bits == INT4:
                         value = e.fma(minimum, e.splat(b.load(b.gep(totals[c], [g])), _REAL), value)
-                        factor = b.fmul(factor, step)
                     value = e.fma(e.real(sums[r][c]), factor, value)
                     results.append((r, c, value))
                     acc[r][c].add_incoming(ir.Constant(_REAL, [0.0] * LANES), before)
@@ -238,8 +237,6 @@ def make_tile(bits: int, blocks: int, columns: int) -> Callable[..., None]:
             b.cbranch(b.icmp_signed("<", following, groups), body, done)
             b.position_at_end(done)
             for r, c, value in results:
-                if bits == INT8:
-                    value = b.fmul(value, e.load(weights[r], b.mul(groups, _c(group_bytes)), _REAL, 1))
                 e.store(value, data(8), b.add(b.add(out_at, b.mul(out_stride, _c(c))), _c(r * LANES)))
             return context.get_dummy_value()
 

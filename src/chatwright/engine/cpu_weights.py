@@ -21,7 +21,7 @@ from chatwright.engine.cpu_simd import GROUP
 from chatwright.model.config import ModelConfig
 
 _LOG = logging.getLogger(__name__)
-FORMAT = 1  # raise it when the layout changes: older folders are then built anew
+FORMAT = 2  # raise it when the layout changes: older folders are then built anew
 _UNLIMITED = 1 << 60
 _WIDEST = 1 << 20  # inputs of a matrix: the scratch memory of 64 columns grows with it
 
