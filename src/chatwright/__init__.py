@@ -11,8 +11,8 @@ from chatwright.errors import ChatwrightError
 
 if TYPE_CHECKING:
     from chatwright.engine.params import Constraint, SamplingParams
-    from chatwright.model.export import export_model
     from chatwright.loaded import LoadedModel, load_tokenizer
+    from chatwright.model.export import export_model
     from chatwright.model.hub import pull
     from chatwright.model.load import load_model
     from chatwright.model.resolve import resolve_model
