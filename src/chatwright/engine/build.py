@@ -84,8 +84,8 @@ def _cpu_runner(
     """The runner with compiled kernels, or None where the model or the machine is not made for it."""
     config = config_from_hf(read_json_object(folder / "config.json"), source=str(folder / "config.json"))
     try:
-        from chatwright.engine.cpu_build import build_cpu_runner
-        from chatwright.engine.cpu_runner import supports
+        from chatwright.engine.cpu.build import build_cpu_runner
+        from chatwright.engine.cpu.runner import supports
     except ImportError as error:  # Numba is not there for every platform and Python
         _LOG.warning("decoding on the CPU through PyTorch, which is slower: Numba cannot be loaded (%s)", error)
         return None

@@ -14,10 +14,33 @@ from pathlib import Path
 
 import numpy as np
 
-from chatwright.engine import cpu_kernel as kernel
-from chatwright.engine.cpu_math import ACTIVATIONS
-from chatwright.engine.cpu_pack import Array, interleave_rows, pack, pad
-from chatwright.engine.cpu_simd import GROUP
+from chatwright.engine.cpu.math import ACTIVATIONS
+from chatwright.engine.cpu.pack import Array, interleave_rows, pack, pad
+from chatwright.engine.cpu.state import (
+    ATTN_NORM,
+    ATTN_NORM_BIAS,
+    ATTN_POST_NORM,
+    DOWN,
+    DOWN_BIAS,
+    FINAL_NORM,
+    FINAL_NORM_BIAS,
+    HEAD,
+    K_NORM,
+    MLP_NORM,
+    MLP_NORM_BIAS,
+    MLP_POST_NORM,
+    NUM_VECTORS,
+    OUTPUT,
+    OUTPUT_BIAS,
+    Q_NORM,
+    QKV,
+    QKV_BIAS,
+    UP,
+    UP_BIAS,
+    Shape,
+    Weights,
+)
+from chatwright.engine.cpu.tiles import GROUP
 from chatwright.model.config import ModelConfig
 
 _LOG = logging.getLogger(__name__)
@@ -39,9 +62,9 @@ def supports(config: ModelConfig) -> bool:
     )
 
 
-def shape_of(config: ModelConfig) -> kernel.Shape:
+def shape_of(config: ModelConfig) -> Shape:
     """The numbers that the kernel needs."""
-    return kernel.Shape(
+    return Shape(
         num_layers=config.num_layers,
         hidden_size=config.hidden_size,
         num_heads=config.num_heads,
@@ -69,7 +92,7 @@ class _Builder:
         self.matrices = np.zeros((layers + 1, 4, 4), np.int64)
         self.vectors: list[np.ndarray] = []
         self.vectors_size = 0
-        self.vector_at = np.full((layers + 1, kernel.NUM_VECTORS), -1, np.int64)
+        self.vector_at = np.full((layers + 1, NUM_VECTORS), -1, np.int64)
 
     def matrix(self, layer: int, slot: int, values: Array) -> None:
         values = pad(values)
@@ -91,45 +114,45 @@ class _Builder:
     def layer(self, layer: int) -> None:
         config, at = self.config, f"layers.{layer}"
         qkv = [f"{at}.attn.{name}_proj" for name in ("q", "k", "v")]
-        self.norm(layer, kernel.ATTN_NORM, f"{at}.attn_norm", kernel.ATTN_NORM_BIAS)
-        self.matrix(layer, kernel.QKV, np.concatenate([self.read(f"{name}.weight") for name in qkv]))
-        self.matrix(layer, kernel.OUTPUT, self.read(f"{at}.attn.o_proj.weight"))
-        self.norm(layer, kernel.MLP_NORM, f"{at}.mlp_norm", kernel.MLP_NORM_BIAS)
+        self.norm(layer, ATTN_NORM, f"{at}.attn_norm", ATTN_NORM_BIAS)
+        self.matrix(layer, QKV, np.concatenate([self.read(f"{name}.weight") for name in qkv]))
+        self.matrix(layer, OUTPUT, self.read(f"{at}.attn.o_proj.weight"))
+        self.norm(layer, MLP_NORM, f"{at}.mlp_norm", MLP_NORM_BIAS)
         if config.qkv_bias:
-            self.vector(layer, kernel.QKV_BIAS, np.concatenate([self.read(f"{name}.bias") for name in qkv]))
+            self.vector(layer, QKV_BIAS, np.concatenate([self.read(f"{name}.bias") for name in qkv]))
         if config.output_bias:
-            self.vector(layer, kernel.OUTPUT_BIAS, self.read(f"{at}.attn.o_proj.bias"))
+            self.vector(layer, OUTPUT_BIAS, self.read(f"{at}.attn.o_proj.bias"))
         if config.qk_norm:
-            self.norm(layer, kernel.Q_NORM, f"{at}.attn.q_norm")
-            self.norm(layer, kernel.K_NORM, f"{at}.attn.k_norm")
+            self.norm(layer, Q_NORM, f"{at}.attn.q_norm")
+            self.norm(layer, K_NORM, f"{at}.attn.k_norm")
         if config.norm_placement == "sandwich":
-            self.norm(layer, kernel.ATTN_POST_NORM, f"{at}.attn_post_norm")
-            self.norm(layer, kernel.MLP_POST_NORM, f"{at}.mlp_post_norm")
+            self.norm(layer, ATTN_POST_NORM, f"{at}.attn_post_norm")
+            self.norm(layer, MLP_POST_NORM, f"{at}.mlp_post_norm")
         self.feed_forward(layer, f"{at}.mlp")
 
     def feed_forward(self, layer: int, at: str) -> None:
         names = ["gate_proj", "up_proj"] if self.config.gated else ["up_proj"]
         rows = [pad(self.read(f"{at}.{name}.weight")) for name in names]
-        self.matrix(layer, kernel.UP, interleave_rows(rows) if self.config.gated else rows[0])
-        self.matrix(layer, kernel.DOWN, self.read(f"{at}.down_proj.weight"))
+        self.matrix(layer, UP, interleave_rows(rows) if self.config.gated else rows[0])
+        self.matrix(layer, DOWN, self.read(f"{at}.down_proj.weight"))
         if self.config.mlp_bias:
             biases = [pad(self.read(f"{at}.{name}.bias")[:, None])[:, :1] for name in names]
-            self.vector(layer, kernel.UP_BIAS, interleave_rows(biases) if self.config.gated else biases[0])
-            self.vector(layer, kernel.DOWN_BIAS, self.read(f"{at}.down_proj.bias"))
+            self.vector(layer, UP_BIAS, interleave_rows(biases) if self.config.gated else biases[0])
+            self.vector(layer, DOWN_BIAS, self.read(f"{at}.down_proj.bias"))
 
-    def weights(self) -> kernel.Weights:
+    def weights(self) -> Weights:
         config = self.config
         for layer in range(config.num_layers):
             self.layer(layer)
-        self.norm(config.num_layers, kernel.FINAL_NORM, "norm", kernel.FINAL_NORM_BIAS)
+        self.norm(config.num_layers, FINAL_NORM, "norm", FINAL_NORM_BIAS)
         head = "embed.weight" if config.tie_embeddings else "head.weight"
-        self.matrix(config.num_layers, kernel.HEAD, self.read(head))
+        self.matrix(config.num_layers, HEAD, self.read(head))
         return _assemble(
             config, np.concatenate(self.parts), self.matrices, np.concatenate(self.vectors), self.vector_at
         )
 
 
-def build_weights(config: ModelConfig, read: Read) -> kernel.Weights:
+def build_weights(config: ModelConfig, read: Read) -> Weights:
     """Quantise a model.
 
     Args:
@@ -139,7 +162,7 @@ def build_weights(config: ModelConfig, read: Read) -> kernel.Weights:
     return _Builder(config, read).weights()
 
 
-def cached_weights(config: ModelConfig, read: Read, folder: Path) -> kernel.Weights:
+def cached_weights(config: ModelConfig, read: Read, folder: Path) -> Weights:
     """The weights from ``folder``, or built and put there; a cache that cannot be written is only a warning.
 
     The matrices are read into anonymous memory rather than mapped: its large pages stream faster.
@@ -162,9 +185,9 @@ def cached_weights(config: ModelConfig, read: Read, folder: Path) -> kernel.Weig
 
 def _assemble(
     config: ModelConfig, data: np.ndarray, matrices: np.ndarray, vectors: np.ndarray, vector_at: np.ndarray
-) -> kernel.Weights:
+) -> Weights:
     local = [config.layer_rope(layer) != config.rope for layer in range(config.num_layers)]
-    return kernel.Weights(
+    return Weights(
         data=data,
         matrices=matrices,
         vectors=vectors,
@@ -189,7 +212,7 @@ def _seal(data: np.ndarray, *tables: np.ndarray) -> np.ndarray:
     return np.frombuffer(digest.digest(), np.uint8)
 
 
-def _store(weights: kernel.Weights, folder: Path) -> None:
+def _store(weights: Weights, folder: Path) -> None:
     parts = {part: getattr(weights, part) for part in _PARTS}
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".packing-"))

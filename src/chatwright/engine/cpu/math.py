@@ -8,8 +8,8 @@ import math
 import numpy as np
 from numba import njit
 
-from chatwright.engine.cpu_jit import INLINE
-from chatwright.engine.cpu_simd import bits_of_float, float_of_bits
+from chatwright.engine.cpu.jit import INLINE
+from chatwright.engine.cpu.scalars import bits_of_float, float_of_bits
 
 GELU, GELU_TANH, RELU, SILU = 0, 1, 2, 3
 ACTIVATIONS = {"gelu": GELU, "gelu_tanh": GELU_TANH, "relu": RELU, "silu": SILU, "swiglu": SILU, "geglu": GELU_TANH}

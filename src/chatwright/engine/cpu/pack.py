@@ -1,4 +1,4 @@
-"""Quantises matrices into the layout that the CPU decoder streams (see ``cpu_simd`` for the layout itself).
+"""Quantises matrices into the layout that the CPU decoder streams (see ``tiles`` for the layout itself).
 
 A matrix becomes int8 with one scale per row and group of 32 columns, unless every one of its groups already lies on 16
 evenly spaced values: then it came from a 4-bit file (Q4_1, as the embedded default, or Q4_0), and four bits hold it
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from chatwright.engine.cpu_simd import GROUP, INT4, INT8, LANES
+from chatwright.engine.cpu.emit import LANES
+from chatwright.engine.cpu.tiles import GROUP, INT4, INT8
 from chatwright.errors import UnsupportedModelError
 
 ROWS = 2 * LANES  # a tile takes two row blocks

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from chatwright.engine.cpu_team import ARRIVALS, Team, announce, barrier
+from chatwright.engine.cpu.team import ARRIVALS, Team, announce, barrier
 
 
 @njit(nogil=True)

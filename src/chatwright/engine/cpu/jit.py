@@ -24,7 +24,7 @@ FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
 def _cache_folder() -> Path | None:
     """A writable folder for machine code, or None."""
-    sources = sorted(Path(__file__).parent.glob("cpu_*.py"))
+    sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     folder = cache_dir() / "kernels" / f"{digest}-numba{numba.__version__}"
     try:

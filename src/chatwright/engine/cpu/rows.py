@@ -10,10 +10,23 @@ patterns of bfloat16.
 import numpy as np
 from numba import njit
 
-from chatwright.engine import cpu_kernel as kernel
-from chatwright.engine.cpu_jit import JIT
-from chatwright.engine.cpu_kernel import add_branch, normalise, place_column
-from chatwright.engine.cpu_math import activate_all, bfloat16, float_of_bfloat16
+from chatwright.engine.cpu.attention import place_column
+from chatwright.engine.cpu.jit import JIT
+from chatwright.engine.cpu.math import activate_all, bfloat16, float_of_bfloat16
+from chatwright.engine.cpu.norms import add_branch, normalise
+from chatwright.engine.cpu.state import (
+    ATTN_NORM,
+    ATTN_NORM_BIAS,
+    ATTN_POST_NORM,
+    DOWN_BIAS,
+    FINAL_NORM,
+    FINAL_NORM_BIAS,
+    MLP_NORM,
+    MLP_NORM_BIAS,
+    MLP_POST_NORM,
+    OUTPUT_BIAS,
+    UP_BIAS,
+)
 
 
 @njit(**JIT)
@@ -26,8 +39,8 @@ def enter_attention(branch_bits, hidden_bits, layer, shape, weights, x):  # type
             before = weights.vector_at[layer - 1]
             for i in range(width):
                 branch[i] = float_of_bfloat16(branch_bits[t, i])
-            add_branch(x[t], branch, weights.vectors, before[kernel.DOWN_BIAS], before[kernel.MLP_POST_NORM], shape.eps)
-        norm, bias = at[kernel.ATTN_NORM], at[kernel.ATTN_NORM_BIAS]
+            add_branch(x[t], branch, weights.vectors, before[DOWN_BIAS], before[MLP_POST_NORM], shape.eps)
+        norm, bias = at[ATTN_NORM], at[ATTN_NORM_BIAS]
         normalise(x[t], weights.vectors, norm, bias, shape.layer_norm, shape.eps, row)
         for i in range(width):
             hidden_bits[t, i] = bfloat16(row[i])
@@ -41,8 +54,8 @@ def enter_mlp(branch_bits, hidden_bits, layer, shape, weights, x):  # type: igno
     for t in range(x.shape[0]):
         for i in range(width):
             branch[i] = float_of_bfloat16(branch_bits[t, i])
-        add_branch(x[t], branch, weights.vectors, at[kernel.OUTPUT_BIAS], at[kernel.ATTN_POST_NORM], shape.eps)
-        norm, bias = at[kernel.MLP_NORM], at[kernel.MLP_NORM_BIAS]
+        add_branch(x[t], branch, weights.vectors, at[OUTPUT_BIAS], at[ATTN_POST_NORM], shape.eps)
+        norm, bias = at[MLP_NORM], at[MLP_NORM_BIAS]
         normalise(x[t], weights.vectors, norm, bias, shape.layer_norm, shape.eps, row)
         for i in range(width):
             hidden_bits[t, i] = bfloat16(row[i])
@@ -74,7 +87,7 @@ def place(qkv_bits, q_bits, k_bits, v_bits, layer, shape, weights, cache, batch)
 @njit(**JIT)
 def activate(up_bits, inner_bits, count, layer, shape, weights):  # type: ignore[no-untyped-def]
     """The feed-forward activation: [T, 2 M] gate and up, or [T, M] up alone, to [T, M], for ``count`` rows."""
-    width, bias = inner_bits.shape[1], weights.vector_at[layer, kernel.UP_BIAS]
+    width, bias = inner_bits.shape[1], weights.vector_at[layer, UP_BIAS]
     row = np.empty(width, np.float32)
     for t in range(count):
         for i in range(width):
@@ -99,6 +112,6 @@ def leave(branch_bits, out, shape, weights, x):  # type: ignore[no-untyped-def]
     for t in range(x.shape[0]):
         for i in range(width):
             branch[i] = float_of_bfloat16(branch_bits[t, i])
-        add_branch(x[t], branch, weights.vectors, at[kernel.DOWN_BIAS], at[kernel.MLP_POST_NORM], shape.eps)
-        norm, bias = end[kernel.FINAL_NORM], end[kernel.FINAL_NORM_BIAS]
+        add_branch(x[t], branch, weights.vectors, at[DOWN_BIAS], at[MLP_POST_NORM], shape.eps)
+        norm, bias = end[FINAL_NORM], end[FINAL_NORM_BIAS]
         normalise(x[t], weights.vectors, norm, bias, shape.layer_norm, shape.eps, out[t])

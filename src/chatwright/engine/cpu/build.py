@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from chatwright.engine import cpu_kernel as kernel
-from chatwright.engine.cpu_runner import SHORT, CpuRunner
-from chatwright.engine.cpu_simd import LANES, PAGE
-from chatwright.engine.cpu_weights import FORMAT, Read, cached_weights
+from chatwright.engine.cpu.attention_tiles import PAGE
+from chatwright.engine.cpu.emit import LANES
+from chatwright.engine.cpu.runner import SHORT, CpuRunner
+from chatwright.engine.cpu.step import step
+from chatwright.engine.cpu.weights import FORMAT, Read, cached_weights
 from chatwright.engine.limits import block_bytes, blocks_within, checked_model_len
 from chatwright.engine.memory import keep_freed_memory
 from chatwright.engine.runner import Chunk
@@ -53,7 +54,7 @@ def build_cpu_runner(
     )
     runner = CpuRunner(model, weights, kv_memory_bytes=kv_memory_bytes, max_model_len=max_model_len, threads=threads)
     runner.run([Chunk([0], 0, [0], 1)])  # compiles the kernels, or says here and now that this machine cannot
-    if kernel.step.stats.cache_misses:  # the very first start: what prompts need is not compiled in somebody's answer
+    if step.stats.cache_misses:  # the very first start: what prompts need is not compiled in somebody's answer
         runner.run([Chunk([0] * min(SHORT + 1, runner.max_model_len), 0, [0], 1)])
     return runner
 

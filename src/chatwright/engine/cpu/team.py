@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from chatwright.engine.cpu_jit import JIT
-from chatwright.engine.cpu_simd import atomic_add, atomic_load, relax, yield_thread
+from chatwright.engine.cpu.jit import JIT
+from chatwright.engine.cpu.scalars import atomic_add, atomic_load, relax, yield_thread
 
 # Slots of ``sync``, on cache lines of their own: arrivals at barriers; functions begun.
 ARRIVALS, JOBS = 0, 8

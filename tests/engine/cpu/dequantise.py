@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chatwright.engine import cpu_kernel as kernel
-from chatwright.engine.cpu_pack import Packed
-from chatwright.engine.cpu_simd import GROUP, INT8, LANES
+from chatwright.engine.cpu.emit import LANES
+from chatwright.engine.cpu.pack import Packed
+from chatwright.engine.cpu.state import DOWN, HEAD, OUTPUT, QKV, UP, Weights
+from chatwright.engine.cpu.tiles import GROUP, INT8
 from chatwright.model.attention import DenseAttend
 from chatwright.model.gpt import GPT
 
@@ -37,34 +38,34 @@ def _block(block: np.ndarray, bits: int, groups: int) -> np.ndarray:
     return matrix
 
 
-def _matrix(weights: kernel.Weights, layer: int, slot: int) -> np.ndarray:
+def _matrix(weights: Weights, layer: int, slot: int) -> np.ndarray:
     bits, offset, rows, groups = (int(value) for value in weights.matrices[layer, slot])
     return dequantised(weights.data, Packed(bits, offset, rows, groups))
 
 
 @torch.no_grad()
-def model_of(weights: kernel.Weights, model: GPT) -> GPT:
+def model_of(weights: Weights, model: GPT) -> GPT:
     """A copy of ``model`` in float32 whose matrices are the packed ones; its embedding table stays as it is."""
     result, config = copy.deepcopy(model).float(), model.config
     for index, layer in enumerate(result.layers):
         attention, mlp = layer.attn, layer.mlp
-        qkv = _matrix(weights, index, kernel.QKV)
+        qkv = _matrix(weights, index, QKV)
         start = 0
         for projection in (attention.q_proj, attention.k_proj, attention.v_proj):
             _fill(projection.weight, qkv[start:])
             start += projection.weight.shape[0]
-        _fill(attention.o_proj.weight, _matrix(weights, index, kernel.OUTPUT))
-        up = _matrix(weights, index, kernel.UP)
+        _fill(attention.o_proj.weight, _matrix(weights, index, OUTPUT))
+        up = _matrix(weights, index, UP)
         if config.gated:
             pairs = up.reshape(-1, 2, LANES, up.shape[1])
             _fill(mlp.gate_proj.weight, pairs[:, 0].reshape(-1, up.shape[1]))
             _fill(mlp.up_proj.weight, pairs[:, 1].reshape(-1, up.shape[1]))
         else:
             _fill(mlp.up_proj.weight, up)
-        _fill(mlp.down_proj.weight, _matrix(weights, index, kernel.DOWN))
+        _fill(mlp.down_proj.weight, _matrix(weights, index, DOWN))
     if result.head is None:  # a tied head is quantised, but the embedding that it is tied to is not
         result.head = torch.nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-    _fill(result.head.weight, _matrix(weights, config.num_layers, kernel.HEAD))
+    _fill(result.head.weight, _matrix(weights, config.num_layers, HEAD))
     return result.eval()
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chatwright.engine import cpu_build, cpu_weights
 from chatwright.engine.build import build_runner
-from chatwright.engine.cpu_runner import CpuRunner
-from chatwright.engine.cpu_weights import cached_weights
+from chatwright.engine.cpu import build, weights
+from chatwright.engine.cpu.runner import CpuRunner
+from chatwright.engine.cpu.weights import cached_weights
 from chatwright.engine.runner import Chunk
 from chatwright.model.load import load_model
 from chatwright.paths import cache_dir
@@ -42,7 +42,7 @@ def packed_folders() -> list[Path]:
 def test_the_second_start_reads_what_the_first_has_packed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     first = start()
     assert len(packed_folders()) == 1
-    monkeypatch.setattr(cpu_build, "_reader", lambda *args: pytest.fail("packed again"))
+    monkeypatch.setattr(build, "_reader", lambda *args: pytest.fail("packed again"))
     assert np.array_equal(start(), first)
 
 
@@ -86,7 +86,7 @@ def test_a_full_disk_leaves_no_half_of_a_cache(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr(cpu_weights.os, "fsync", full)
+        patched.setattr(weights.os, "fsync", full)
         first = start()
     assert [message for message in caplog.messages if "No space left" in message]
     assert packed_folders() == []
@@ -110,7 +110,7 @@ def test_two_processes_that_pack_at_once(
             monkeypatch.undo()
             cached_weights(model.config, read, folder)
 
-    monkeypatch.setattr(cpu_weights.shutil, "rmtree", remove_then_lose)
+    monkeypatch.setattr(weights.shutil, "rmtree", remove_then_lose)
     first, second = cached_weights(model.config, read, folder), cached_weights(model.config, read, folder)
     assert np.array_equal(first.data, second.data)
     assert [path.name for path in tmp_path.iterdir()] == ["packed"]

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chatwright.engine import cpu_kernel as kernel
-from chatwright.engine import cpu_rows as rows
+from chatwright.engine.cpu import rows
+from chatwright.engine.cpu.attention_tiles import PAGE
+from chatwright.engine.cpu.state import Batch, Cache, Shape, Weights
 from chatwright.engine.memory import page_out
 from chatwright.engine.runner import Chunk
 from chatwright.model.attention import Attend
@@ -36,7 +37,7 @@ class Prefill(Protocol):
         ...
 
 
-def make_prefill(model: GPT, weights: kernel.Weights, shape: kernel.Shape, cache: kernel.Cache) -> Prefill:
+def make_prefill(model: GPT, weights: Weights, shape: Shape, cache: Cache) -> Prefill:
     """The fused form where the model is in bfloat16 and the loops know all its options, else the plain one."""
     config = model.config
     if model.embed.weight.dtype == torch.bfloat16 and not (config.gated and config.mlp_bias):
@@ -47,7 +48,7 @@ def make_prefill(model: GPT, weights: kernel.Weights, shape: kernel.Shape, cache
 class ModulePrefill:
     """A chunk through the GPT module itself, its keys and values going into the paged cache."""
 
-    def __init__(self, model: GPT, cache: kernel.Cache) -> None:
+    def __init__(self, model: GPT, cache: Cache) -> None:
         self._model, self._pages = model, Pages(cache, model.config.head_size)
 
     @torch.inference_mode()
@@ -75,7 +76,7 @@ class ModulePrefill:
 class FusedPrefill:
     """A chunk as bfloat16 matrix products with fused loops between them."""
 
-    def __init__(self, model: GPT, weights: kernel.Weights, shape: kernel.Shape, cache: kernel.Cache) -> None:
+    def __init__(self, model: GPT, weights: Weights, shape: Shape, cache: Cache) -> None:
         self._model, self._weights, self._shape, self._cache = model, weights, shape, cache
         self._pages = Pages(cache, model.config.head_size)
         self._layers: list[_LayerProducts] = []
@@ -90,7 +91,7 @@ class FusedPrefill:
         positions = np.arange(chunk.start, chunk.start + count)
         embedded = self._model.embed_tokens(torch.tensor(chunk.tokens)[None], torch.from_numpy(positions)[None])
         x_TC = embedded[0].float().contiguous()
-        batch = kernel.Batch(
+        batch = Batch(
             x=x_TC.numpy(),
             positions=positions,
             blocks=np.tile(np.array(chunk.blocks, np.int32), (count, 1)),
@@ -129,7 +130,7 @@ class FusedPrefill:
 class Pages:
     """The paged cache as tensors of the true head width."""
 
-    def __init__(self, cache: kernel.Cache, head_dim: int) -> None:
+    def __init__(self, cache: Cache, head_dim: int) -> None:
         self.keys = torch.from_numpy(cache.keys.view(np.int16)).view(torch.bfloat16)[:, :, :, :head_dim]
         self.values = torch.from_numpy(cache.values.view(np.int16)).view(torch.bfloat16)[..., :head_dim]
 
@@ -140,9 +141,9 @@ class ChunkView:
     def __init__(self, pages: Pages, chunk: Chunk) -> None:
         self._start, self._length = chunk.start, chunk.start + len(chunk.tokens)
         self._pages = pages
-        self._blocks = torch.tensor(chunk.blocks[: -(-self._length // kernel.PAGE)])
+        self._blocks = torch.tensor(chunk.blocks[: -(-self._length // PAGE)])
         at = torch.arange(self._start, self._length)
-        self._page, self._slot = self._blocks[at // kernel.PAGE], at % kernel.PAGE
+        self._page, self._slot = self._blocks[at // PAGE], at % PAGE
         self._masks: dict[int | None, Tensor] = {}
 
     def write(self, layer: int, k_HTD: Tensor, v_HTD: Tensor) -> None:

@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chatwright.engine import cpu_kernel as kernel
-from chatwright.engine.cpu_prefill import make_prefill
-from chatwright.engine.cpu_simd import LANES, PAGE
-from chatwright.engine.cpu_team import Team
-from chatwright.engine.cpu_weights import shape_of, supports
+from chatwright.engine.cpu.attention_tiles import PAGE
+from chatwright.engine.cpu.emit import LANES
+from chatwright.engine.cpu.prefill import make_prefill
+from chatwright.engine.cpu.state import HEAD, MAX_SPLITS, Batch, Cache, Scratch, Shape, Weights
+from chatwright.engine.cpu.step import head_step, step
+from chatwright.engine.cpu.team import Team
+from chatwright.engine.cpu.weights import shape_of, supports
 from chatwright.engine.limits import block_bytes, blocks_within, checked_model_len
 from chatwright.engine.memory import zero_pages
 from chatwright.engine.runner import Chunk
@@ -36,7 +38,7 @@ class CpuRunner:
     Args:
         model: the GPT for prompts and embeddings, in eval mode; bfloat16 where the hardware multiplies it, else
             float32.
-        weights: the same model, quantised (``cpu_weights``).
+        weights: the same model, quantised (``weights``).
         kv_memory_bytes: size of the key/value memory; at least one sequence of full length should fit.
         max_model_len: longest sequence, in tokens.
         threads: threads of the kernel.
@@ -45,7 +47,7 @@ class CpuRunner:
     def __init__(
         self,
         model: GPT,
-        weights: kernel.Weights,
+        weights: Weights,
         *,
         kv_memory_bytes: int,
         max_model_len: int | None = None,
@@ -61,13 +63,13 @@ class CpuRunner:
         self._model, self._weights, self._shape = model, weights, shape_of(config)
         self._team = Team(threads)
         paged = (config.num_layers, num_blocks, config.kv_heads)
-        self._cache = kernel.Cache(
+        self._cache = Cache(
             keys=_bits(zero_pages((*paged, padded, PAGE), torch.bfloat16)),
             values=_bits(zero_pages((*paged, PAGE, padded), torch.bfloat16)),
         )
         self._run_prompt = make_prefill(model, weights, self._shape, self._cache)
         self._scratch = _make_scratch(self._weights, self._shape, self._team.sync)
-        self._head_rows = int(weights.matrices[config.num_layers, kernel.HEAD, 2])
+        self._head_rows = int(weights.matrices[config.num_layers, HEAD, 2])
         self._logits = np.empty((1, self._head_rows), np.float32)
         self._angles = _Angles(model)
         table = model.embed.weight.detach()
@@ -119,7 +121,7 @@ class CpuRunner:
         else:
             logits = np.empty((len(wanted), self._head_rows), np.float32)
         cos, sin = self._angles.at(positions)
-        batch = kernel.Batch(
+        batch = Batch(
             x=self._embed(tokens, positions),
             positions=np.array(positions, np.int64),
             blocks=blocks,
@@ -128,7 +130,7 @@ class CpuRunner:
             wanted=np.array(wanted, np.int64),
             logits=logits,
         )
-        self._team.run(kernel.step, self._shape, self._weights, self._cache, batch, self._scratch)
+        self._team.run(step, self._shape, self._weights, self._cache, batch, self._scratch)
         if not together:
             self._logits[targets] = logits
 
@@ -151,7 +153,7 @@ class CpuRunner:
         for start in range(0, len(hidden), COLUMNS_AT_ONCE):
             part = np.ascontiguousarray(hidden[start : start + COLUMNS_AT_ONCE])
             logits = self._logits[row + start : row + start + len(part)]
-            self._team.run(kernel.head_step, self._shape, self._weights, part, logits, self._scratch)
+            self._team.run(head_step, self._shape, self._weights, part, logits, self._scratch)
 
 
 _Column = tuple[int, int, list[int], int]  # token, position, block table, row of the logits or -1
@@ -187,16 +189,16 @@ def _bits(tensor: Tensor) -> np.ndarray:
     return array
 
 
-def _make_scratch(weights: kernel.Weights, shape: kernel.Shape, sync: np.ndarray) -> kernel.Scratch:
+def _make_scratch(weights: Weights, shape: Shape, sync: np.ndarray) -> Scratch:
     matrices = weights.matrices[:-1]
     widest = int(max(matrices[..., 3].max() * 32, matrices[..., 2].max()))
     n = COLUMNS_AT_ONCE
-    return kernel.Scratch(
+    return Scratch(
         q=np.zeros(n * widest, np.int16),
         scale=np.zeros(n * widest // 32, np.float32),
         total=np.zeros(n * widest // 32, np.float32),
         wide=np.zeros(n * widest, np.float32),
-        wide2=np.zeros(n * widest, np.float32),
-        partial=np.zeros((n, shape.num_heads, kernel.MAX_SPLITS, -(-shape.head_dim // 16) * 16 + 2), np.float32),
+        branch=np.zeros(n * widest, np.float32),
+        partial=np.zeros((n, shape.num_heads, MAX_SPLITS, -(-shape.head_dim // 16) * 16 + 2), np.float32),
         sync=sync,
     )

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from chatwright.engine import cpu_kernel as kernel
-from chatwright.engine.cpu_runner import CpuRunner, supports
-from chatwright.engine.cpu_weights import build_weights
+from chatwright.engine.cpu.runner import CpuRunner, supports
+from chatwright.engine.cpu.state import Weights
+from chatwright.engine.cpu.step import step
+from chatwright.engine.cpu.weights import build_weights
 from chatwright.engine.engine import Engine
 from chatwright.engine.params import SamplingParams
 from chatwright.engine.runner import Chunk
 from chatwright.model.config import ModelConfig, MoEConfig, RopeConfig
 from chatwright.model.gpt import GPT
-from tests.engine.dequantise import RoundedAttend, model_of
+from tests.engine.cpu.dequantise import RoundedAttend, model_of
 
 VOCAB_SIZE = 258  # of the tokenizer in conftest.py; no multiple of 32
 SHORT, LONG = 8, 40  # chunks that run in the kernel; in PyTorch
@@ -72,7 +73,7 @@ def tiny(**values: Any) -> GPT:
     return model
 
 
-def weights_of(model: GPT) -> kernel.Weights:
+def weights_of(model: GPT) -> Weights:
     state = model.state_dict()
     return build_weights(model.config, lambda name: state[name].float().numpy())
 
@@ -237,7 +238,7 @@ def test_every_model_runs_in_one_compiled_form(make_runner: MakeRunner) -> None:
         runner = make_runner(tiny(**FAMILIES[family]))
         for count in (1, 3):
             runner.run([Chunk([i], 0, [i], 1) for i in range(count)])
-    assert len(kernel.step.signatures) == 1
+    assert len(step.signatures) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from chatwright.engine import cpu_kernel as kernel
-from chatwright.engine.cpu_math import ACTIVATIONS, activate_all, bfloat16, exp
-from chatwright.engine.cpu_pack import Packed, pack
-from chatwright.engine.cpu_simd import GROUP, INT4, INT8, LANES, PAGE
-from tests.engine.dequantise import dequantised
+from chatwright.engine.cpu.attention import attend_all, merge_splits
+from chatwright.engine.cpu.attention_tiles import HEADS, PAGE
+from chatwright.engine.cpu.emit import LANES
+from chatwright.engine.cpu.math import ACTIVATIONS, activate_all, bfloat16, exp
+from chatwright.engine.cpu.matmul import multiply, quantise
+from chatwright.engine.cpu.pack import Packed, pack
+from chatwright.engine.cpu.state import MAX_SPLITS, NUM_VECTORS, Batch, Cache, Shape, Weights
+from chatwright.engine.cpu.tiles import GROUP, INT4, INT8
+from tests.engine.cpu.dequantise import dequantised
 
 UNLIMITED = 1 << 60
 
@@ -22,7 +26,7 @@ def quantised(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     q = np.empty((count, width), np.int16)
     scale, total = (np.empty((count, width // GROUP), np.float32) for _ in range(2))
     for c in range(count):
-        kernel.quantise(values[c], q[c], scale[c], total[c])
+        quantise(values[c], q[c], scale[c], total[c])
     return q, scale, total
 
 
@@ -60,7 +64,7 @@ def test_tiles_multiply_any_number_of_columns(bits: int, count: int) -> None:
     out = np.full((count, 70), np.nan, np.float32)
     for tile in range(2):
         at, to = tile * 2 * packed.block_bytes, tile * 2 * LANES
-        kernel.multiply(data, bits, at, packed.block_bytes, q, scale, total, 0, count, out.reshape(-1), to, 70)
+        multiply(data, bits, at, packed.block_bytes, q, scale, total, 0, count, out.reshape(-1), to, 70)
     activations = q.reshape(count, -1, GROUP).astype(np.float64) * scale[..., None]
     expected = activations.reshape(count, -1) @ dequantised(data, packed).astype(np.float64).T
     assert np.abs(out[:, :64] - expected).max() < 1e-5 * np.abs(expected).max()
@@ -73,9 +77,9 @@ def test_a_column_multiplied_alone_is_the_same_to_the_last_bit(bits: int) -> Non
     q, scale, total = quantised(np.random.default_rng(1).normal(size=(9, 96)).astype(np.float32))
     together, alone = (np.empty((9, 32), np.float32) for _ in range(2))
     arguments = (data, bits, 0, packed.block_bytes, q, scale, total)
-    kernel.multiply(*arguments, 0, 9, together.reshape(-1), 0, 32)
+    multiply(*arguments, 0, 9, together.reshape(-1), 0, 32)
     for c in range(9):
-        kernel.multiply(*arguments, c, 1, alone.reshape(-1), c * 32, 32)
+        multiply(*arguments, c, 1, alone.reshape(-1), c * 32, 32)
     assert np.array_equal(together, alone)
 
 
@@ -90,7 +94,7 @@ def test_integer_sums_do_not_overflow_at_their_largest(bits: int) -> None:
     packed = Packed(bits, 0, 32, 4096 // GROUP)
     q, scale, total = quantised(np.sign(weights[:1]) * np.float32(1000))
     out = np.empty(32, np.float32)
-    kernel.multiply(data, bits, 0, packed.block_bytes, q, scale, total, 0, 1, out, 0, 32)
+    multiply(data, bits, 0, packed.block_bytes, q, scale, total, 0, 1, out, 0, 32)
     assert out == pytest.approx(np.full(32, 1000.0 * np.abs(weights[0]).sum()), rel=1e-3)
 
 
@@ -107,7 +111,7 @@ def attend(
     pages = -(-length // PAGE)
     table = np.random.default_rng(length).permutation(pages + 2)[:pages].astype(np.int32)
     nan = 0x7FC0  # in bfloat16: what another sequence may have left behind
-    cache = kernel.Cache(
+    cache = Cache(
         keys=np.full((1, pages + 2, kv_heads, padded, PAGE), nan, np.uint16),
         values=np.full((1, pages + 2, kv_heads, PAGE, padded), nan, np.uint16),
     )
@@ -116,16 +120,16 @@ def attend(
         cache.keys[0, block, :, :size, slot] = bits_of(keys_SGD[position])
         cache.values[0, block, :, slot, :size] = bits_of(values_SGD[position])
         cache.values[0, block, :, slot, size:] = 0
-    shape = kernel.Shape(1, 1, heads, kv_heads, size, 1, 1, 0, False, False, False, 1e-5, 1.0)
-    weights = kernel.Weights(
+    shape = Shape(1, 1, heads, kv_heads, size, 1, 1, 0, False, False, False, 1e-5, 1.0)
+    weights = Weights(
         data=np.zeros(1, np.uint8),
         matrices=np.zeros((2, 4, 4), np.int64),
         vectors=np.zeros(1, np.float32),
-        vector_at=np.zeros((2, kernel.NUM_VECTORS), np.int64),
+        vector_at=np.zeros((2, NUM_VECTORS), np.int64),
         window=np.array([window]),
         table=np.zeros(1, np.int64),
     )
-    batch = kernel.Batch(
+    batch = Batch(
         x=np.zeros((1, 1), np.float32),
         positions=np.array([length - 1]),
         blocks=table[None],
@@ -134,21 +138,13 @@ def attend(
         wanted=np.zeros(0, np.int64),
         logits=np.zeros((0, 32), np.float32),
     )
-    scratch = kernel.Scratch(
-        q=np.zeros(1, np.int16),
-        scale=np.zeros(1, np.float32),
-        total=np.zeros(1, np.float32),
-        wide=np.zeros(1, np.float32),
-        wide2=np.zeros(1, np.float32),
-        partial=np.full((1, heads, kernel.MAX_SPLITS, padded + 2), np.nan, np.float32),
-        sync=np.zeros(64, np.int64),
-    )
+    partial = np.full((1, heads, MAX_SPLITS, padded + 2), np.nan, np.float32)
     out = np.full(-(-heads * size // GROUP) * GROUP, np.nan, np.float32)
-    scores = np.empty(kernel.HEADS * (PAGE + 1), np.float32)
+    scores = np.empty(HEADS * (PAGE + 1), np.float32)
     row = np.ascontiguousarray(q_HD, np.float32).reshape(1, -1)
     for thread in range(2):
-        kernel.attend_all(0, 1, shape, weights, cache, batch, scratch, row, scores, thread, 2)
-    kernel.merge_splits(0, 0, shape, weights, batch, scratch.partial, out)
+        attend_all(0, 1, shape, weights, cache, batch, partial, row, scores, thread, 2)
+    merge_splits(0, 0, shape, weights, batch, partial, out)
     assert not out[heads * size :].any()
     return out[: heads * size].reshape(heads, size)
 

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatwright.engine.cpu_pack import Packed, interleave_rows, pack, pad
-from chatwright.engine.cpu_simd import GROUP, INT4, INT8, LANES
+from chatwright.engine.cpu.emit import LANES
+from chatwright.engine.cpu.pack import Packed, interleave_rows, pack, pad
+from chatwright.engine.cpu.tiles import GROUP, INT4, INT8
 from chatwright.errors import UnsupportedModelError
-from tests.engine.dequantise import dequantised
+from tests.engine.cpu.dequantise import dequantised
 
 
 def random(rows: int, columns: int, seed: int = 0) -> np.ndarray:
