@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from chatwright import resolve_model
+from chatwright import LoadedModel, resolve_model
 from chatwright.model.describe import describe
 
 pytestmark = pytest.mark.embedded
@@ -21,10 +21,18 @@ def test_the_default_is_found_checked_and_described() -> None:
 
 
 def test_it_answers_as_a_program() -> None:
-    arguments = ["chat", "What is the capital of France?", "--temperature", "0", "--max-tokens", "16", "--json"]
+    arguments = ["chat", "Who wrote Romeo and Juliet?", "--temperature", "0", "--max-tokens", "16", "--json"]
     result = subprocess.run(
         [sys.executable, "-m", "chatwright", *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=True
     )
     answer = json.loads(result.stdout)
-    assert "Paris" in answer["answer"]
-    assert answer["finish_reason"] == "stop"
+    assert "Shakespeare" in answer["answer"]
+    assert answer["usage"]["completion_tokens"] == 16
+
+
+def test_its_makers_advice_on_sampling_is_followed() -> None:
+    model = LoadedModel.open()
+    try:
+        assert (model.sampling.temperature, model.sampling.top_p) == (0.2, 0.9)
+    finally:
+        model.close()

