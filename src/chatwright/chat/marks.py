@@ -2,7 +2,7 @@
 
 Before a template runs, every control token in *its own literals* is replaced by a mark, two characters that no caller
 can write. After it has run, marks become ids and everything else is text, whatever it says and however it was put
-together. See docs/decisions/0003-control-tokens.md.
+together. See docs/decisions/0001-control-tokens.md.
 """
 
 import re

@@ -39,7 +39,7 @@ class Rendered:
 class ChatTemplate:
     """Turns messages into token ids with a model's own Jinja template.
 
-    Text can never become a control token: only the template's own literals do (docs/decisions/0003-control-tokens.md).
+    Text can never become a control token: only the template's own literals do (docs/decisions/0001-control-tokens.md).
 
     Args:
         tokenizer: of the model.
