@@ -77,8 +77,8 @@ def write_text() -> None:
 def write_pictures() -> None:
     """Record a real session with the embedded model, in both languages, as SVG."""
     questions = {
-        "en": ["What is the capital of France?", "And what is it known for? One sentence.", "/stats"],
-        "zh": ["What is the capital of France?", "/set temperature 0", "/stats"],
+        "en": ["Why is the sky blue? One sentence.", "And at sunset? One sentence.", "/stats"],
+        "zh": ["Why is the sky blue? One sentence.", "/set temperature 0", "/stats"],
     }
     for language, lines in questions.items():
         screen = _record(lines, language)
@@ -96,7 +96,7 @@ def _record(lines: list[str], language: str) -> Any:
     stream = pyte.ByteStream(screen)
     master, child = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "96", "LINES": "24", "CHATWRIGHT_LANG": language}
-    command = [sys.executable, "-m", "chatwright", "chat", "--temperature", "0"]
+    command = [sys.executable, "-m", "chatwright", "chat", "--temperature", "0", "--max-tokens", "96"]
     process = subprocess.Popen(command, stdin=child, stdout=child, stderr=child, env=environment)
     os.close(child)
 
