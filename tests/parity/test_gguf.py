@@ -75,14 +75,10 @@ def test_transformers_reads_the_same_model(tmp_path: Path, tiny_model_dir: Path,
 
 @pytest.mark.embedded
 def test_embedded_default_has_the_logits_of_transformers():
-    from chatwright.errors import ModelNotFoundError
     from chatwright.model.conversion import converted
     from chatwright.model.resolve import resolve_model
 
-    try:
-        path = resolve_model(None)
-    except ModelNotFoundError as error:
-        pytest.skip(str(error))
+    path = resolve_model(None)
     folder = converted(path)
     theirs = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.from_pretrained(folder)).eval()
     theirs.load_state_dict(their_weights(theirs, path), strict=False)

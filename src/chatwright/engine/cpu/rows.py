@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from chatwright.engine.cpu.attention import place_column
-from chatwright.engine.cpu.jit import JIT
+from chatwright.engine.cpu.jit import INLINE, JIT
 from chatwright.engine.cpu.math import activate_all, bfloat16, float_of_bfloat16
 from chatwright.engine.cpu.norms import add_branch, normalise
 from chatwright.engine.cpu.state import (
@@ -29,36 +29,43 @@ from chatwright.engine.cpu.state import (
 )
 
 
+@njit(**INLINE)
+def _join(branch_bits, x, vectors, bias, post_norm, eps, branch):  # type: ignore[no-untyped-def]
+    """Add one row of a branch to its row of the stream; ``branch`` is room for it."""
+    for i in range(x.shape[0]):
+        branch[i] = float_of_bfloat16(branch_bits[i])
+    add_branch(x, branch, vectors, bias, post_norm, eps)
+
+
+@njit(**INLINE)
+def _store(row, bits):  # type: ignore[no-untyped-def]
+    """A row of float32 as bfloat16."""
+    for i in range(row.shape[0]):
+        bits[i] = bfloat16(row[i])
+
+
 @njit(**JIT)
 def enter_attention(branch_bits, hidden_bits, layer, shape, weights, x):  # type: ignore[no-untyped-def]
     """Add the last layer's feed-forward branch [T, C] to the stream, and write its norm for the attention."""
-    at, width = weights.vector_at[layer], x.shape[1]
-    row, branch = np.empty(width, np.float32), np.empty(width, np.float32)
+    at, vectors = weights.vector_at[layer], weights.vectors
+    row, room = np.empty(x.shape[1], np.float32), np.empty(x.shape[1], np.float32)
     for t in range(x.shape[0]):
         if layer > 0:
             before = weights.vector_at[layer - 1]
-            for i in range(width):
-                branch[i] = float_of_bfloat16(branch_bits[t, i])
-            add_branch(x[t], branch, weights.vectors, before[DOWN_BIAS], before[MLP_POST_NORM], shape.eps)
-        norm, bias = at[ATTN_NORM], at[ATTN_NORM_BIAS]
-        normalise(x[t], weights.vectors, norm, bias, shape.layer_norm, shape.eps, row)
-        for i in range(width):
-            hidden_bits[t, i] = bfloat16(row[i])
+            _join(branch_bits[t], x[t], vectors, before[DOWN_BIAS], before[MLP_POST_NORM], shape.eps, room)
+        normalise(x[t], vectors, at[ATTN_NORM], at[ATTN_NORM_BIAS], shape.layer_norm, shape.eps, row)
+        _store(row, hidden_bits[t])
 
 
 @njit(**JIT)
 def enter_mlp(branch_bits, hidden_bits, layer, shape, weights, x):  # type: ignore[no-untyped-def]
     """Add the attention branch [T, C] to the stream, and write its norm for the feed-forward layer."""
-    at, width = weights.vector_at[layer], x.shape[1]
-    row, branch = np.empty(width, np.float32), np.empty(width, np.float32)
+    at, vectors = weights.vector_at[layer], weights.vectors
+    row, room = np.empty(x.shape[1], np.float32), np.empty(x.shape[1], np.float32)
     for t in range(x.shape[0]):
-        for i in range(width):
-            branch[i] = float_of_bfloat16(branch_bits[t, i])
-        add_branch(x[t], branch, weights.vectors, at[OUTPUT_BIAS], at[ATTN_POST_NORM], shape.eps)
-        norm, bias = at[MLP_NORM], at[MLP_NORM_BIAS]
-        normalise(x[t], weights.vectors, norm, bias, shape.layer_norm, shape.eps, row)
-        for i in range(width):
-            hidden_bits[t, i] = bfloat16(row[i])
+        _join(branch_bits[t], x[t], vectors, at[OUTPUT_BIAS], at[ATTN_POST_NORM], shape.eps, room)
+        normalise(x[t], vectors, at[MLP_NORM], at[MLP_NORM_BIAS], shape.layer_norm, shape.eps, row)
+        _store(row, hidden_bits[t])
 
 
 @njit(**JIT)
@@ -106,12 +113,8 @@ def activate(up_bits, inner_bits, count, layer, shape, weights):  # type: ignore
 @njit(**JIT)
 def leave(branch_bits, out, shape, weights, x):  # type: ignore[no-untyped-def]
     """Add the last feed-forward branch and write the final norm of every row, float32 [T, C]."""
-    width = x.shape[1]
     at, end = weights.vector_at[shape.num_layers - 1], weights.vector_at[shape.num_layers]
-    branch = np.empty(width, np.float32)
+    vectors, room = weights.vectors, np.empty(x.shape[1], np.float32)
     for t in range(x.shape[0]):
-        for i in range(width):
-            branch[i] = float_of_bfloat16(branch_bits[t, i])
-        add_branch(x[t], branch, weights.vectors, at[DOWN_BIAS], at[MLP_POST_NORM], shape.eps)
-        norm, bias = end[FINAL_NORM], end[FINAL_NORM_BIAS]
-        normalise(x[t], weights.vectors, norm, bias, shape.layer_norm, shape.eps, out[t])
+        _join(branch_bits[t], x[t], vectors, at[DOWN_BIAS], at[MLP_POST_NORM], shape.eps, room)
+        normalise(x[t], vectors, end[FINAL_NORM], end[FINAL_NORM_BIAS], shape.layer_norm, shape.eps, out[t])

@@ -103,7 +103,7 @@ class Scratch(NamedTuple):
 
     Attributes:
         q: int16, scale, total: float32: quantised activations, flat; viewed as [N, 32 G] and [N, G].
-        wide, wide2: float32, flat: results of a matrix, [N, rows]; those that are added to the stream are in wide2.
+        wide, branch: float32, flat: results of a matrix, [N, rows]; those that are added to the stream are in branch.
         partial: float32 [N, heads, MAX_SPLITS, padded head_dim + 2]: weighted values, maximum and sum of each split.
         sync: int64: slot 0 counts arrivals at barriers.
     """
