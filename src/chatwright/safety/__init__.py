@@ -1,0 +1,1 @@
+"""What protects people: finding personal data in text. Knows text only."""

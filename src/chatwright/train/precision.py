@@ -1,0 +1,71 @@
+"""Computing in bfloat16 on weights that are kept in float32.
+
+An update of a thousandth of a weight is lost in bfloat16's 8 bits, so the optimiser works on float32 *masters*; the
+modules hold a bfloat16 copy of them, made anew after each step.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class MasterWeights:
+    """The trainable parameters of some modules in float32, whatever dtype the modules compute in.
+
+    Args:
+        modules: by name; the names prefix those of the parameters ("model.layers.0 …").
+        compute_dtype: the modules' floating-point parameters and buffers are cast to it, in place. float32 makes the
+            modules' own parameters the masters: no copy, and every method below does nothing.
+
+    Attributes:
+        parameters: name → float32 parameter, for the optimiser. Only those that require a gradient.
+    """
+
+    def __init__(self, modules: dict[str, nn.Module], compute_dtype: torch.dtype) -> None:
+        self.parameters: dict[str, nn.Parameter] = {}
+        self._working: dict[str, nn.Parameter] = {}
+        for prefix, module in modules.items():
+            for name, parameter in module.named_parameters():
+                if not parameter.requires_grad:
+                    parameter.data = parameter.data.to(compute_dtype)
+                elif compute_dtype == torch.float32:
+                    parameter.data = parameter.data.float()
+                    self.parameters[f"{prefix}.{name}"] = parameter
+                else:
+                    self.parameters[f"{prefix}.{name}"] = nn.Parameter(parameter.data.float())
+                    self._working[f"{prefix}.{name}"] = parameter
+                    parameter.data = parameter.data.to(compute_dtype)
+
+    @torch.no_grad()
+    def collect(self) -> None:
+        """Add the modules' gradients to the masters' and clear them; call after each backward pass."""
+        for name, working in self._working.items():
+            if working.grad is None:
+                continue
+            master = self.parameters[name]
+            if master.grad is None:
+                master.grad = working.grad.float()
+            else:
+                master.grad += working.grad
+            working.grad = None
+
+    @torch.no_grad()
+    def publish(self) -> None:
+        """Copy the masters into the modules; call after each optimiser step."""
+        for name, working in self._working.items():
+            working.copy_(self.parameters[name])
+
+    @contextmanager
+    def exported(self) -> Iterator[None]:
+        """Within the block the modules hold the float32 masters: for saving without loss."""
+        lowered: dict[str, Tensor] = {}
+        for name, working in self._working.items():
+            lowered[name] = working.data
+            working.data = self.parameters[name].data
+        try:
+            yield
+        finally:
+            for name, working in self._working.items():
+                working.data = lowered[name]
