@@ -1,13 +1,50 @@
 """What a stage minimises: the protocol that the one training loop knows."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from chatwright.chat import ChatTemplate
+from chatwright.data.example import Example
+from chatwright.data.rows import Row
 from chatwright.model import GPT
+from chatwright.tokenizer import Tokenizer
 from chatwright.train.batch import Batch
+from chatwright.train.feed import Feed
+from chatwright.train.settings import StageSettings
+
+Encoder = Callable[[Row], Example | None]
+"""Turns a row into an example; None where nothing of it can be learned. Picklable: rows are encoded in parallel."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageContext:
+    """What an objective is made from.
+
+    Attributes:
+        settings: of the stage, an instance of the objective's own ``Settings``.
+        model: that is to be trained; adapters are already in place, its dtype is final.
+        tokenizer, template: the model's.
+        folder: an existing folder of the stage's own, for what is computed once (reference log-probabilities).
+        seed: of the run and stage.
+        device: of the model.
+        rank, world_size: of this process, among how many.
+    """
+
+    settings: StageSettings
+    model: GPT
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    folder: Path
+    seed: int
+    device: torch.device
+    rank: int = 0
+    world_size: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +62,36 @@ class Loss:
 
 
 class Objective(ABC):
-    """A loss over batches, and what belongs to it.
+    """A loss over batches, and what belongs to it. Listed by name in :data:`chatwright.train.objectives.OBJECTIVES`.
 
     Attributes:
+        Settings: the stage settings that this objective understands, with its own defaults.
+        rows: kinds of rows that it learns from.
         head: trainable parameters beside the model's (a value head, a classifier), saved with it; None without any.
     """
 
+    Settings: ClassVar[type[StageSettings]] = StageSettings
+    rows: ClassVar[tuple[type, ...]]
     head: nn.Module | None = None
+
+    def __init__(self, context: StageContext) -> None:
+        self.context = context
+
+    @classmethod
+    @abstractmethod
+    def encoder(cls, settings: StageSettings, template: ChatTemplate) -> Encoder:
+        """How a row becomes an example (``template.tokenizer`` is the tokenizer)."""
+
+    def feed(self, rows: Iterable[Row]) -> Feed | None:
+        """A feed of the objective's own, which makes its batches from prompts as it trains; None: examples on disk."""
+        return None
+
+    def prepare(self, batches: Sequence[Batch]) -> None:  # noqa: B027 - most objectives have nothing to do
+        """Called once before the first step with every batch of an epoch: what the untrained model says is kept
+        (reference log-probabilities), in ``context.folder`` and by ``Batch.index_E``."""
+
+    def save(self, folder: Path) -> None:  # noqa: B027 - most objectives have nothing to do
+        """Add what belongs to the objective (its head) to a saved model's folder."""
 
     @abstractmethod
     def items(self, batch: Batch) -> float:
