@@ -8,12 +8,15 @@ from typing import Self
 from chatwright.chat import ChatTemplate, Fitted, Message, Policy, fit_context
 from chatwright.engine.build import build_runner, choose_device, choose_dtype
 from chatwright.engine.engine import Engine
+from chatwright.engine.limits import block_bytes, checked_model_len
 from chatwright.engine.params import SamplingParams
-from chatwright.errors import ModelFormatError
+from chatwright.engine.torch_runner import BLOCK_SIZE, TorchRunner
+from chatwright.errors import InvalidParameterError, ModelFormatError
 from chatwright.model.catalog import CATALOG
 from chatwright.model.conversion import converted
 from chatwright.model.digest import file_sha256
 from chatwright.model.generation import GenerationDefaults, read_generation_defaults
+from chatwright.model.gpt import GPT
 from chatwright.model.load import parse_dtype
 from chatwright.model.resolve import resolve_model
 from chatwright.tokenizer import Tokenizer
@@ -21,6 +24,7 @@ from chatwright.tokenizer import Tokenizer
 # An answer needs room. Where the caller sets no max_tokens, "drop_oldest" keeps this much free, so that an answer is
 # not cut after a word because the conversation fills the context to the brim.
 ANSWER_ROOM_TOKENS = 512
+_LIVE_MEMORY_BYTES = 1 << 30  # for keys and values beside a model in training
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,50 @@ class LoadedModel:
         )
         engine = Engine(runner, tokenizer, eos_ids=_end_ids(defaults, tokenizer, template))
         return cls(path, engine, tokenizer, template, _sampling(defaults, template))
+
+    @classmethod
+    def of(
+        cls,
+        model: GPT,
+        tokenizer: Tokenizer,
+        template: ChatTemplate | None = None,
+        *,
+        source: Path = Path("in-memory"),
+        max_model_len: int | None = None,
+        max_num_seqs: int = 32,
+        kv_memory_bytes: int | None = None,
+    ) -> Self:
+        """A model whose weights are in memory already, such as one that is being trained. They are shared, not copied.
+
+        Cheap to open and to close. What is generated is greedy or as the caller says: there is no makers' advice.
+
+        Args:
+            model: in eval mode, on its device; must not change while an answer is being written.
+            tokenizer: the model's.
+            template: the model's; None takes the tokenizer's own.
+            source: what to call the model.
+            max_model_len: longest prompt and answer together, in tokens; None takes the model's context length.
+            max_num_seqs: most sequences that run together.
+            kv_memory_bytes: memory for keys and values; None takes what ``max_num_seqs`` sequences of full length
+                need, and at most 1 GiB.
+
+        Raises:
+            InvalidParameterError: the model is in training mode, or an option is out of bounds.
+            UnsupportedModelError: the model attends in both directions, so it cannot generate.
+        """
+        if model.training:
+            raise InvalidParameterError(
+                "model", "the model is in training mode, where dropout is on; call model.eval()"
+            )
+        length = checked_model_len(model.config, max_model_len)
+        per_block = block_bytes(model.config, BLOCK_SIZE, model.embed.weight.element_size())
+        wanted = max_num_seqs * -(-length // BLOCK_SIZE) * per_block
+        memory = min(wanted, _LIVE_MEMORY_BYTES) if kv_memory_bytes is None else kv_memory_bytes
+        runner = TorchRunner(model, kv_memory_bytes=max(memory, per_block), max_model_len=length)
+        template = template or ChatTemplate(tokenizer)
+        defaults = GenerationDefaults()
+        engine = Engine(runner, tokenizer, eos_ids=_end_ids(defaults, tokenizer, template), max_num_seqs=max_num_seqs)
+        return cls(source, engine, tokenizer, template, _sampling(defaults, template))
 
     def fit(
         self, messages: Sequence[Message], policy: Policy, max_tokens: int | None, *, continue_final: bool = False

@@ -19,6 +19,7 @@ from chatwright.engine.runner import Runner
 from chatwright.engine.sampler import fresh_seed
 from chatwright.engine.sequence import Sequence as TokenSequence
 from chatwright.errors import ContextLengthError, EngineError, InputError, InvalidParameterError
+from chatwright.model.gpt import GPT
 from chatwright.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,11 @@ class Engine:
             self._inbox.append(partial(self._core.add, request))
             self._changed.notify()
         return generation
+
+    @property
+    def model(self) -> GPT | None:
+        """The weights as a module, as the runner holds them. To be run only while nobody else uses the engine."""
+        return self._runner.model
 
     def stats(self) -> EngineStats:
         """What the engine holds and has done; cheap, from any thread."""

@@ -6,6 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from chatwright.model.gpt import GPT
+
 
 @dataclass(slots=True)
 class Chunk:
@@ -40,6 +42,11 @@ class Runner(Protocol):
     max_model_len: int
     block_size: int
     num_blocks: int
+
+    @property
+    def model(self) -> GPT | None:
+        """The weights as a module, for whoever wants more than the next token (scoring); None where there is none."""
+        ...
 
     def run(self, chunks: Sequence[Chunk]) -> np.ndarray:
         """Run every chunk, write its keys and values, and return the wanted logits.

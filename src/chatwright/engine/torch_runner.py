@@ -55,7 +55,7 @@ class TorchRunner:
         self.num_blocks = num_blocks or blocks_within(
             kv_memory_bytes or 0, block_bytes(config, block_size, weight.element_size())
         )
-        self._model = model
+        self.model = model
         self._device = weight.device
         # One block more than the scheduler knows of: padding rows of a batch write there.
         shape = (config.num_layers, 2, self.num_blocks + 1, block_size, config.kv_heads, config.head_size)
@@ -77,7 +77,7 @@ class TorchRunner:
 
     def close(self) -> None:
         """See :meth:`chatwright.engine.runner.Runner.close`."""
-        del self._memory, self._model
+        del self._memory, self.model
 
     @property
     def _batches_decoding(self) -> bool:
@@ -104,7 +104,7 @@ class TorchRunner:
         return self._forward(self._tensor([chunk.tokens[0] for chunk in chunks]), positions_B, attend, None)
 
     def _forward(self, tokens_N: Tensor, positions_N: Tensor, attend: Attend, rows: Tensor | None) -> Tensor:
-        output = self._model(tokens_N[None], positions=positions_N[None], attend=attend, num_logits=rows)
+        output = self.model(tokens_N[None], positions=positions_N[None], attend=attend, num_logits=rows)
         logits_NV: Tensor = output.logits[0]
         return logits_NV
 

@@ -60,7 +60,7 @@ class CpuRunner:
         num_blocks = blocks_within(kv_memory_bytes, block_bytes(config, PAGE, 2, head_multiple=LANES))
         self.block_size, self.num_blocks = PAGE, num_blocks
         self.max_model_len = checked_model_len(config, max_model_len)
-        self._model, self._weights, self._shape = model, weights, shape_of(config)
+        self.model, self._weights, self._shape = model, weights, shape_of(config)
         self._team = Team(threads)
         paged = (config.num_layers, num_blocks, config.kv_heads)
         self._cache = Cache(
@@ -142,7 +142,7 @@ class CpuRunner:
                 rows = (rows.astype(np.uint32) << 16).view(np.float32)
             return rows * self._embedding_scale if self._embedding_scale != 1 else rows
         with torch.inference_mode():
-            x = self._model.embed_tokens(torch.tensor([tokens]), torch.tensor([positions]))
+            x = self.model.embed_tokens(torch.tensor([tokens]), torch.tensor([positions]))
         x_NC: np.ndarray = x[0].float().numpy()
         return x_NC
 
