@@ -33,6 +33,7 @@ class StageSettings(Settings):
     objective: str = Field("", description="what is minimised; by default the stage's own name")
     data: str | None = Field(None, description="key of the recipe's `data`; by default the stage's own name")
     eval_data: str | None = Field(None, description="key of held-out data; by default a part of `data` is held out")
+    start_from: str | None = Field(None, description="stage whose result is trained on; by default the one before")
     max_length: int = Field(512, ge=8, description="longest sequence in tokens, and the length of a packed row")
 
     num_train_epochs: float = Field(1.0, gt=0, description="passes over the data; max_steps wins")
