@@ -1,7 +1,7 @@
 """Where a stage's batches come from."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -34,4 +34,32 @@ class Feed(Protocol):
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Go on from :meth:`state`."""
+        ...
+
+
+@runtime_checkable
+class RowFeed(Feed, Protocol):
+    """A feed of packed rows from data on disk: any division into micro-batches gives the same steps."""
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of a row."""
+        ...
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows in an optimiser step, over all processes."""
+        ...
+
+    @property
+    def rows_per_micro_batch(self) -> int:
+        """Rows in one micro-batch of one process."""
+        ...
+
+    def with_micro_batch(self, rows: int) -> "RowFeed":
+        """The same data in the same order, divided otherwise."""
+        ...
+
+    def epoch_batches(self) -> Sequence[Batch]:
+        """Every batch of one epoch, made as it is asked for."""
         ...
