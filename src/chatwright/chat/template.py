@@ -12,7 +12,7 @@ from chatwright.chat.marks import Place, mark_of, plain
 from chatwright.chat.messages import Message, parse_messages
 from chatwright.chat.sandbox import Budget, spending
 from chatwright.errors import InputError, TemplateError
-from chatwright.tokenizer import Tokenizer
+from chatwright.tokenizer import TextEncoder, Tokenizer
 
 Messages = Sequence[Message | Mapping[str, Any]]
 Tools = Sequence[Mapping[str, Any]]
@@ -56,6 +56,7 @@ class ChatTemplate:
     def __init__(self, tokenizer: Tokenizer, source: str | None = None) -> None:
         own = {"default": source} if source is not None else dict(tokenizer.settings.chat_templates)
         self.tokenizer = tokenizer
+        self._given_source = source
         self.is_default = not own
         self._sources = own or {"default": CHATML}
         if "default" not in self._sources:
@@ -67,10 +68,19 @@ class ChatTemplate:
         self._encoder = tokenizer.text_encoder(structural)
         self._refuse_built_tokens()
 
+    def __reduce__(self) -> tuple[type["ChatTemplate"], tuple[Tokenizer, str | None]]:
+        """A compiled template cannot travel to another process; what it is compiled from can."""
+        return ChatTemplate, (self.tokenizer, self._given_source)
+
     @property
     def source(self) -> str:
         """The Jinja text of the default template."""
         return self._sources["default"]
+
+    @property
+    def text_encoder(self) -> TextEncoder:
+        """What encodes the words of people: control tokens, and the tokens that this template writes, are spelt out."""
+        return self._encoder
 
     @cached_property
     def turn_end_id(self) -> int | None:

@@ -15,10 +15,12 @@ class Document:
         ids: token ids, int32 [L].
         mask: bool [L]; True where the token itself is to be learned, that is, predicted from what precedes it. The
             first is never predicted. None: all of them.
+        following: of a piece of a longer text, the token that comes after it and is learned there; None at the end.
     """
 
     ids: NDArray[np.int32]
     mask: NDArray[np.bool_] | None = None
+    following: int | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

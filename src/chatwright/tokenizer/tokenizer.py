@@ -50,6 +50,7 @@ class Tokenizer:
     ) -> None:
         self.backend = backend
         self.settings = settings or TokenizerSettings()
+        self._model_vocab_size = model_vocab_size
         backend.no_padding()
         backend.no_truncation()  # a stored truncation would cut long inputs silently
         _declare_special(backend, self.settings)
@@ -92,6 +93,10 @@ class Tokenizer:
     def from_json(cls, text: str, settings: TokenizerSettings | None = None) -> "Tokenizer":
         """Open a tokenizer from the text of a ``tokenizer.json``. Raises ModelFormatError when it is not one."""
         return cls(_parse(text, "the tokenizer"), settings)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process gets the same tokenizer, made from its JSON."""
+        return _from_json, (self.json(), self.settings, self._model_vocab_size)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``tokenizer.json``, ``tokenizer_config.json`` and the chat templates into ``folder``.
@@ -193,6 +198,10 @@ class Tokenizer:
         if self.settings.add_bos is not None:
             return self.settings.add_bos
         return self.backend.encode("", add_special_tokens=True).ids[:1] == [self.bos_id]
+
+
+def _from_json(text: str, settings: TokenizerSettings, model_vocab_size: int | None) -> Tokenizer:
+    return Tokenizer(_parse(text, "the tokenizer"), settings, model_vocab_size=model_vocab_size)
 
 
 def _parse(text: str, where: str) -> tokenizers.Tokenizer:

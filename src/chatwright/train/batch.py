@@ -23,7 +23,8 @@ class Batch:
     Attributes:
         input_ids_N: token ids, int64 [N]. What lies beyond the documents is padding, a sequence of its own.
         labels_N: the token to be predicted AT each position (that is, the next one of the document), int64 [N];
-            ``IGNORED`` where nothing is learned: at a document's last position, in prompts, in padding.
+            ``IGNORED`` where nothing is learned: at a document's last position, in prompts, in padding. A text that is
+            cut into rows goes on in the next one, so the last label of a piece is the first token of what follows.
         positions_N: position within the document, int64 [N].
         lengths: tokens of each document, D of them, in order; their sum is at most N.
         documents_per_example: 1, or 2 for preference pairs (chosen first).
@@ -92,6 +93,8 @@ class Batch:
             positions[start:end] = np.arange(len(document))
             target = ids[start + 1 : end]
             labels[start : end - 1] = target if document.mask is None else np.where(document.mask[1:], target, IGNORED)
+            if document.following is not None:
+                labels[end - 1] = document.following
             start = end
         positions[start:] = np.arange(size - start)
         names = examples[0].values.keys()

@@ -1,0 +1,216 @@
+"""Rows to a store, in parallel: the order and the content are the same whatever the number of processes."""
+
+import hashlib
+import multiprocessing
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+from filelock import FileLock
+
+from chatwright.data.columns import Columns
+from chatwright.data.encode import RowEncoder
+from chatwright.data.example import Example
+from chatwright.data.rows import Row, Text
+from chatwright.data.store import FORMAT, INDEX, ExampleStore
+from chatwright.data.store_writer import StoreWriter
+from chatwright.errors import ChatwrightError, InputError, StorageError, TemplateError
+
+Encoder = Callable[[Row], Example | None]
+Progress = Callable[[int, int], None]
+"""Called with the rows read and the tokens written so far."""
+
+_CHUNK_CHARS = 2**18
+_CHAT_CHARS = 4_096  # what a row that is no text counts for: rendering it takes as long as encoding so much text
+_FEW_CHUNKS = 8  # starting processes takes about a second, in which one alone has done as much
+
+
+def build_store(
+    rows: Iterable[Row],
+    encoder: Encoder,
+    folder: str | Path,
+    *,
+    source: str | None = None,
+    workers: int | None = None,
+    max_refused: float = 0.05,
+    progress: Progress | None = None,
+) -> ExampleStore:
+    """Encode rows into a store.
+
+    Args:
+        rows: in the order in which they will be stored. Not drawn at all where the store is there already.
+        encoder: a :class:`~chatwright.data.encode.RowEncoder`, or any picklable callable.
+        folder: of the store; it appears when it is complete, and replaces an older one.
+        source: says what the rows are: with an equal ``source`` and an equal encoder a complete store is used again.
+            None: always made anew.
+        workers: processes; None: one for each core; a few rows are encoded in this process.
+        max_refused: part of the rows that the template or tokenizer may refuse; they are counted in the store's tally.
+        progress: called after each few hundred rows.
+
+    Raises:
+        InputError: no example comes out, or too many rows are refused.
+        StorageError: the folder cannot be written, or is something else than a store.
+    """
+    root = Path(folder)
+    fingerprint = _fingerprint(encoder, source)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(root.with_name(f".{root.name}.lock")):  # another process may be making the same store
+        if source is not None and (found := _reusable(root, fingerprint)) is not None:
+            return found
+        vocab_size = encoder.tokenizer.vocab_size if isinstance(encoder, RowEncoder) else None
+        with StoreWriter(root, vocab_size=vocab_size, fingerprint=fingerprint) as writer:
+            account = _Account(max_refused)
+            for encoded in _encode_all(_chunks(rows), encoder, workers):
+                account.add(encoded)
+                writer.write(encoded.columns)
+                if progress is not None:
+                    progress(account.num_rows, writer.num_tokens)
+            account.close(writer.num_examples)
+            return writer.finish(num_rows=account.num_rows, tally=account.tally)
+
+
+def _fingerprint(encoder: Encoder, source: str | None) -> str:
+    own = encoder.fingerprint if isinstance(encoder, RowEncoder) else ""
+    return hashlib.sha256("\0".join([FORMAT, own, source or ""]).encode()).hexdigest()
+
+
+def _reusable(folder: Path, fingerprint: str) -> ExampleStore | None:
+    """The store that is there, if it is whole and made from the same."""
+    if (folder / INDEX).is_file():
+        with suppress(StorageError):  # damaged: made anew
+            store = ExampleStore.open(folder)
+            if store.facts.fingerprint == fingerprint:
+                return store
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """What became of a chunk of rows; ``refusal`` is the first of the refused rows' errors."""
+
+    columns: Columns
+    tally: Counter[str]
+    num_rows: int
+    num_refused: int
+    refusal: str
+
+
+class _Account:
+    """Counts what became of the rows, and stops where too many are refused."""
+
+    def __init__(self, max_refused: float) -> None:
+        self.num_rows = 0
+        self.tally: Counter[str] = Counter()
+        self._max_refused = max_refused
+        self._num_refused = 0
+        self._refusal = ""
+
+    def add(self, encoded: _Encoded) -> None:
+        self.num_rows += encoded.num_rows
+        self.tally += encoded.tally
+        self._num_refused += encoded.num_refused
+        self._refusal = self._refusal or encoded.refusal
+        if self.num_rows >= 1000:
+            self._check()
+
+    def close(self, num_examples: int) -> None:
+        self._check()
+        if self._num_refused:
+            self.tally[f"refused: {self._refusal}"] = self._num_refused
+        if not num_examples:
+            why = "; ".join(f"{count:,} {reason}" for reason, count in self.tally.items()) or "there are no rows"
+            raise InputError(f"the data gives no example to learn from: {why}")
+
+    def _check(self) -> None:
+        if self._num_refused > self._max_refused * self.num_rows:
+            raise InputError(
+                f"{self._num_refused:,} of {self.num_rows:,} rows cannot be used, the first because {self._refusal}"
+            )
+
+
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Rows in lists that take about equally long to encode."""
+    chunk: list[Row] = []
+    chars = 0
+    for row in rows:
+        chunk.append(row)
+        chars += len(row.text) if isinstance(row, Text) else _CHAT_CHARS
+        if chars >= _CHUNK_CHARS:
+            yield chunk
+            chunk, chars = [], 0
+    if chunk:
+        yield chunk
+
+
+def _encode_all(chunks: Iterator[list[Row]], encoder: Encoder, workers: int | None) -> Iterator[_Encoded]:
+    """Each chunk encoded, in order."""
+    workers = workers or _num_cores()
+    first = list(islice(chunks, _FEW_CHUNKS))
+    if workers == 1 or len(first) < _FEW_CHUNKS:
+        for chunk in chain(first, chunks):
+            yield _encode(chunk, encoder)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork would copy PyTorch's threads in whatever state they are
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(encoder,)) as pool:
+        pending = deque(pool.submit(_encode_in_worker, chunk) for chunk in islice(chain(first, chunks), 2 * workers))
+        rest = chain(first[2 * workers :], chunks)
+        try:
+            while pending:
+                done = pending.popleft().result()
+                pending.extend(pool.submit(_encode_in_worker, chunk) for chunk in islice(rest, 1))
+                yield done
+        except BrokenProcessPool:
+            raise ChatwrightError(
+                "a process that encodes the data was ended from outside, perhaps because memory is short; "
+                "use fewer of them (workers)"
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _encode(rows: Sequence[Row], encoder: Encoder) -> _Encoded:
+    refusals: list[str] = []
+    try:
+        examples, tally = _run(encoder, rows)
+    except (InputError, TemplateError):
+        examples, tally = [], Counter()
+        for row in rows:
+            try:
+                one, counted = _run(encoder, [row])
+            except (InputError, TemplateError) as error:
+                refusals.append(str(error))
+            else:
+                examples += one
+                tally += counted
+    columns = Columns.of([example for example in examples if example is not None])
+    return _Encoded(columns, tally, len(rows), len(refusals), refusals[0] if refusals else "")
+
+
+def _run(encoder: Encoder, rows: Sequence[Row]) -> tuple[list[Example | None], Counter[str]]:
+    if not isinstance(encoder, RowEncoder):
+        return [encoder(row) for row in rows], Counter()
+    encoder.tally = Counter()
+    return encoder.encode_many(rows), encoder.tally
+
+
+_worker_encoder: Encoder
+
+
+def _start_worker(encoder: Encoder) -> None:
+    global _worker_encoder
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
+    _worker_encoder = encoder
+
+
+def _encode_in_worker(rows: Sequence[Row]) -> _Encoded:
+    return _encode(rows, _worker_encoder)
