@@ -71,7 +71,7 @@ class LoadedModel:
         # What is quick to read comes first: a broken template shows before the weights are loaded.
         tokenizer = _tokenizer(path, folder)
         template = ChatTemplate(tokenizer)
-        defaults = _with_advice(read_generation_defaults(folder), path)
+        defaults = generation_defaults(path, folder)
         runner = build_runner(
             path,
             device=device,
@@ -185,12 +185,17 @@ def _end_ids(defaults: GenerationDefaults, tokenizer: Tokenizer, template: ChatT
     return frozenset(token for token in known if token is not None)
 
 
-def _with_advice(defaults: GenerationDefaults, path: Path) -> GenerationDefaults:
-    """The defaults, completed by what the model card of an embedded file advises.
+def generation_defaults(path: Path, folder: Path) -> GenerationDefaults:
+    """What a model's folder says of answering, completed by what the model card of an embedded file advises.
+
+    Args:
+        path: the model, as :func:`chatwright.resolve_model` finds it.
+        folder: its folder, see :func:`model_folder`.
 
     At temperature 1 a model of 135 million parameters tells tales: of three answers to "Why is the sky blue?" one
     named Rayleigh scattering, at the advised 0.2 two of three.
     """
+    defaults = read_generation_defaults(folder)
     for entry in CATALOG:
         known = entry.embedded
         if known is None or not path.is_file() or path.stat().st_size != known.size_bytes:
