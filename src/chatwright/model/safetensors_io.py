@@ -72,33 +72,34 @@ class SafetensorsFolder:
 
     Args:
         folder: holds ``model.safetensors``, or ``model.safetensors.index.json`` and the files it names.
+        file: another name than ``model.safetensors``.
     Raises:
         ModelFormatError: a file is missing, truncated, contradicts itself or the index; names file and tensor.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, file: str = SINGLE_FILE) -> None:
         self.tensors: dict[str, StoredTensor] = {}
         self._maps: dict[Path, Tensor] = {}
-        if (folder / SINGLE_FILE).is_file():
-            self.tensors = read_header(folder / SINGLE_FILE)
+        if (folder / file).is_file():
+            self.tensors = read_header(folder / file)
             return
         index_path = folder / INDEX_FILE
         if not index_path.is_file():
-            raise ModelFormatError(f"{folder} holds neither {SINGLE_FILE} nor {INDEX_FILE}; fetch the model again")
+            raise ModelFormatError(f"{folder} holds neither {file} nor {INDEX_FILE}; fetch the model again")
         weight_map = _read_index(index_path)
-        for file in sorted(set(weight_map.values())):
-            found = read_header(folder / file)
+        for shard in sorted(set(weight_map.values())):
+            found = read_header(folder / shard)
             for name, tensor in found.items():
-                if weight_map.get(name) != file:
+                if weight_map.get(name) != shard:
                     raise ModelFormatError(
-                        f"{folder / file} holds tensor {name!r}, which {index_path} "
+                        f"{folder / shard} holds tensor {name!r}, which {index_path} "
                         f"{'places in ' + weight_map[name] if name in weight_map else 'does not list'}; "
                         "fetch the model again"
                     )
                 self.tensors[name] = tensor
-        for name, file in weight_map.items():
+        for name, shard in weight_map.items():
             if name not in self.tensors:
-                raise ModelFormatError(f"{folder / file} lacks tensor {name!r}, which {index_path} places there")
+                raise ModelFormatError(f"{folder / shard} lacks tensor {name!r}, which {index_path} places there")
 
     def tensor(self, name: str) -> Tensor:
         """A tensor as a view of the memory-mapped file (copied only where it is not aligned to its dtype)."""

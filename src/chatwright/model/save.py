@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from chatwright.errors import StorageError
+from chatwright.errors import StorageError, UnsupportedModelError
 from chatwright.model.families import config_to_hf, family_of
 from chatwright.model.generation import FILE_NAME as GENERATION_FILE
 from chatwright.model.generation import (
@@ -20,6 +20,7 @@ from chatwright.model.generation import (
 )
 from chatwright.model.gpt import GPT
 from chatwright.model.load import parse_dtype
+from chatwright.model.lora import has_adapters
 from chatwright.model.safetensors_io import INDEX_FILE, SINGLE_FILE, write_safetensors
 from chatwright.model.weight_names import WeightRule, weight_rules
 
@@ -51,10 +52,14 @@ def save_model(
         own_format: where no architecture of ``transformers`` can express the model, write a folder that only
             Chatwright opens.
     Raises:
-        UnsupportedModelError: no architecture can express the model, and ``own_format`` is False.
+        UnsupportedModelError: no architecture can express the model, and ``own_format`` is False; or it has adapters.
         StorageError: the folder cannot be written.
     """
     folder = Path(folder)
+    if has_adapters(model):
+        raise UnsupportedModelError(
+            "the model has adapters; merge them first (merge_adapters), or save them alone (save_adapter)"
+        )
     values = config_to_hf(model.config, own_format=own_format)
     stored_dtype = (None if dtype is None else parse_dtype(dtype)) or model.embed.weight.dtype
     try:
