@@ -67,11 +67,13 @@ class Objective(ABC):
     Attributes:
         Settings: the stage settings that this objective understands, with its own defaults.
         rows: kinds of rows that it learns from.
+        chats: whether its result writes text: answers, or the continuation of a text.
         head: trainable parameters beside the model's (a value head, a classifier), saved with it; None without any.
     """
 
     Settings: ClassVar[type[StageSettings]] = StageSettings
     rows: ClassVar[tuple[type, ...]]
+    chats: ClassVar[bool] = True
     head: nn.Module | None = None
 
     def __init__(self, context: StageContext) -> None:
