@@ -79,3 +79,19 @@ class StorageError(ChatwrightError, OSError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+class TrainingError(ChatwrightError, RuntimeError):
+    """Training cannot go on: losses that are no numbers, or too little memory for a single row."""
+
+
+class TrainingStopped(ChatwrightError):
+    """Training was asked to stop (Ctrl-C, SIGTERM) and has put away what it needs to go on.
+
+    Attributes:
+        step: steps of the run that were taken.
+    """
+
+    def __init__(self, message: str, *, step: int) -> None:
+        super().__init__(message)
+        self.step = step

@@ -42,8 +42,8 @@ class RowFeed(Feed, Protocol):
     """A feed of packed rows from data on disk: any division into micro-batches gives the same steps."""
 
     @property
-    def max_length(self) -> int:
-        """Tokens of a row."""
+    def tokens_per_row(self) -> int:
+        """Positions of a row (of pairs of documents: of both)."""
         ...
 
     @property

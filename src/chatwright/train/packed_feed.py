@@ -79,6 +79,11 @@ class PackedFeed:
         return -(-self.num_rows // self.rows_per_step)
 
     @property
+    def tokens_per_row(self) -> int:
+        """Positions of a row."""
+        return self._capacity
+
+    @property
     def num_padding(self) -> int:
         """Positions of an epoch's rows that hold no token."""
         return self.num_rows * self._capacity - self.store.num_tokens

@@ -6,9 +6,30 @@ modules hold a bfloat16 copy of them, made anew after each step.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from chatwright.errors import ConfigError
+
+
+def compute_dtype(bf16: bool | Literal["auto"], device: torch.device) -> torch.dtype:
+    """The dtype to compute in: bfloat16 where asked for, or with "auto" where the hardware multiplies in it.
+
+    Raises:
+        ConfigError: bfloat16 is asked for, and the device does not have it.
+    """
+    if device.type == "cuda":
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        has = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    else:
+        has = False
+    if bf16 is True and not has:
+        raise ConfigError(f"bf16 is true, but {device} does not compute in bfloat16; set bf16: auto or false")
+    return torch.bfloat16 if bf16 and has else torch.float32
 
 
 class MasterWeights:

@@ -76,3 +76,6 @@ class StageSettings(Settings):
     save_total_limit: int = Field(2, ge=1, description="checkpoints kept, beside the best one")
     early_stopping_patience: int | None = Field(None, ge=1, description="evaluations without a better loss")
     max_skipped_steps: int = Field(5, ge=0, description="steps skipped in a row (NaN, spike) before the run stops")
+    spike_threshold: float | None = Field(
+        20.0, gt=0, description="skip a step whose loss is so many standard deviations above the median; null: never"
+    )

@@ -1,0 +1,160 @@
+"""How much memory training takes, and how many rows of a batch fit in one forward pass.
+
+Shape legend: C hidden width, I inner width, H query heads, K key/value heads, D head width, V vocabulary.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from chatwright.engine.memory import free_bytes
+from chatwright.model import ModelConfig, count_parameters
+from chatwright.train.feed import RowFeed
+from chatwright.train.settings import StageSettings
+
+_CHUNK = 512  # positions whose logits exist at once, as in chatwright.train.likelihood
+_SHARE = 0.8  # of the free memory; the rest is for the allocator's gaps and what an estimate forgets
+# With so many tokens a pass is as fast per token as it gets; more only take memory.
+_ENOUGH_TOKENS = {"cpu": 4096, "cuda": 65_536}
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Bytes that training takes, by what they are for; before any sharding.
+
+    Attributes:
+        weights: in the dtype of computation.
+        masters: float32 copies of what is trained; 0 where that is the dtype of computation.
+        gradients: where a step has most of them.
+        optimizer: moments.
+        mean: the running mean of the weights, if one is kept.
+        activation_per_token: kept from the forward to the backward pass, for each token of a micro-batch.
+        transient: needed for a moment, whatever the batch: a chunk of logits, the head's gradient.
+    """
+
+    weights: int
+    masters: int
+    gradients: int
+    optimizer: int
+    mean: int
+    activation_per_token: int
+    transient: int
+
+    @property
+    def fixed(self) -> int:
+        """All that does not depend on the batch."""
+        return self.weights + self.masters + self.gradients + self.optimizer + self.mean + self.transient
+
+    def total(self, tokens: int) -> int:
+        """With micro-batches of so many tokens."""
+        return self.fixed + tokens * self.activation_per_token
+
+
+def estimate_memory(
+    config: ModelConfig,
+    *,
+    dtype: torch.dtype,
+    optimizer: Literal["muon", "adamw"] = "adamw",
+    trainable: int | None = None,
+    mean: bool = False,
+    recompute: bool = False,
+) -> MemoryEstimate:
+    """What training a model takes.
+
+    Args:
+        config: the model's shape.
+        dtype: of computation.
+        optimizer: AdamW keeps two float32 numbers for each weight, Muon one for those of the layers' matrices.
+        trainable: weights that are trained; None: all.
+        mean: whether a running mean of the weights is kept.
+        recompute: whether activations are computed again in the backward pass.
+    """
+    parameters = count_parameters(config)
+    trained = parameters if trainable is None else trainable
+    lowered = dtype != torch.float32
+    embedding = config.vocab_size * config.hidden_size
+    turned = max(0, trained - embedding * (1 if config.tie_embeddings else 2)) if optimizer == "muon" else 0
+    head_gradient = 4 * embedding if trainable is None else 0
+    return MemoryEstimate(
+        weights=parameters * dtype.itemsize,
+        masters=4 * trained if lowered else 0,
+        gradients=trained * (4 + dtype.itemsize if lowered else 4),
+        optimizer=8 * (trained - turned) + 4 * turned,
+        mean=4 * trained if mean else 0,
+        activation_per_token=_activation_per_token(config, dtype, recompute=recompute),
+        transient=_CHUNK * config.vocab_size * (8 + dtype.itemsize) + head_gradient,
+    )
+
+
+def layer_activation(config: ModelConfig, layer: int) -> int:
+    """Numbers of one token that a layer keeps for its backward pass."""
+    hidden, query, key = config.hidden_size, config.num_heads * config.head_size, config.kv_heads * config.head_size
+    kept = 4 * hidden  # the residual stream before each norm, and what the norms make of it
+    kept += 3 * query + 2 * key  # rotated queries, keys and values; the attention's result in two layouts
+    kept += query + key if config.qk_norm else 0
+    kept += 2 * hidden if config.norm_placement == "sandwich" else 0
+    kept += hidden if config.dropout else 0  # masks of a byte each
+    per_unit = 4 if config.gated else 2
+    if config.moe is not None and config.is_moe(layer):
+        return kept + config.moe.num_experts_per_token * (per_unit * config.moe.intermediate_size + 2 * hidden)
+    return kept + per_unit * config.mlp_size
+
+
+def rows_that_fit(
+    feed: RowFeed, estimate: MemoryEstimate, device: torch.device, *, present: int, world_size: int, free: int | None
+) -> int:
+    """Rows for one forward pass of one process.
+
+    Args:
+        feed: says how long its rows are, and how many a step has.
+        estimate: of the stage's memory.
+        device: that the model is on.
+        present: bytes of the estimate that are allocated already.
+        world_size: number of processes.
+        free: bytes that can still be had on ``device``; None where nobody knows.
+    Returns:
+        At least 1, even if by the estimate not one fits; the rows of a step are divided evenly.
+    """
+    most = max(1, _ENOUGH_TOKENS.get(device.type, 4096) // feed.tokens_per_row)
+    if free is not None:
+        left = _SHARE * free - max(0, estimate.fixed - present)
+        most = min(most, max(1, int(left // (estimate.activation_per_token * feed.tokens_per_row))))
+    share = math.ceil(feed.rows_per_step / world_size)
+    passes = math.ceil(share / most)
+    return math.ceil(share / passes)
+
+
+def divided(
+    feed: RowFeed,
+    settings: StageSettings,
+    estimate: MemoryEstimate,
+    device: torch.device,
+    *,
+    present: int,
+    world_size: int,
+) -> RowFeed:
+    """``feed`` with the micro-batches that the settings ask for, or that fit into memory where they say ``auto``."""
+    rows = settings.per_device_train_batch_size
+    if rows == "auto" and settings.gradient_accumulation_steps != "auto":
+        rows = math.ceil(feed.rows_per_step / (world_size * settings.gradient_accumulation_steps))
+    if rows == "auto":
+        rows = rows_that_fit(feed, estimate, device, present=present, world_size=world_size, free=free_bytes(device))
+    return feed if rows == feed.rows_per_micro_batch else feed.with_micro_batch(rows)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory for a tensor could not be had, on a device or in main memory."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _activation_per_token(config: ModelConfig, dtype: torch.dtype, *, recompute: bool) -> int:
+    layers = [layer_activation(config, layer) for layer in range(config.num_layers)]
+    # The last norm's input and output, and the gradient of what the head reads; while a layer's backward pass runs,
+    # the gradients of its activations come and go.
+    around = 3 * config.hidden_size + max(layers)
+    kept = config.hidden_size * config.num_layers + max(layers) if recompute else sum(layers)
+    return (kept + around) * dtype.itemsize

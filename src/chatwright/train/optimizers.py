@@ -1,0 +1,168 @@
+"""AdamW, and Muon for the matrices of the layers.
+
+Muon's update is an orthogonal matrix, of spectral norm 1 whatever the gradient: its learning rate says by how much a
+matrix turns in a step, and wants to be about 0.02 where AdamW's wants to be 3e-4. A matrix [A, B] gets ``rate *
+sqrt(max(1, A / B))``, so that inputs of one size change outputs of one size ("original" in PyTorch).
+
+Source:
+    Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/; Loshchilov and Hutter 2017, arXiv 1711.05101.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import AdamW, Muon, Optimizer
+
+from chatwright.errors import ConfigError
+from chatwright.train.settings import StageSettings
+
+
+class Optimizers:
+    """What turns gradients into updates: one optimiser or two, seen as one.
+
+    Weight decay acts on matrices only; what is added or multiplied element by element (biases, norms) has none.
+
+    Args:
+        parameters: name → float32 parameter.
+        settings: of the stage.
+    Raises:
+        ConfigError: Muon is asked for, but no matrix of a layer is trained.
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], settings: StageSettings) -> None:
+        self.parameters = parameters
+        self._slices: dict[str, dict[str, nn.Parameter]] = {}
+        self._optimizers: list[Optimizer] = []
+        self._named: dict[str, tuple[Optimizer, nn.Parameter]] = {}
+        turned = {name for name in parameters if settings.optimizer == "muon" and is_layer_matrix(name)}
+        if settings.optimizer == "muon" and not turned:
+            raise ConfigError(
+                "optimizer is 'muon', which is for the matrices of the layers, but none of them is trained here; "
+                "use optimizer: adamw"
+            )
+        rest = {name: parameter for name, parameter in parameters.items() if name not in turned}
+        if rest:
+            self._add(_adamw(rest, settings), rest)
+        if turned:
+            matrices = dict(self._as_matrices({name: parameters[name] for name in turned}))
+            muon = Muon(
+                matrices.values(), lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay, momentum=0.95
+            )
+            self._add(muon, matrices)
+
+    @property
+    def learning_rate(self) -> float:
+        """The current one of AdamW; of Muon where there is nothing else."""
+        return float(self._optimizers[0].param_groups[0]["lr"])
+
+    def set_rate(self, factor: float) -> None:
+        """Learn at so large a part of the peak rates."""
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = factor * group["initial_lr"]
+
+    def step(self) -> None:
+        """Update the parameters by their gradients."""
+        for name, slices in self._slices.items():
+            gradient = self.parameters[name].grad
+            gradients = [None] * len(slices) if gradient is None else gradient.view(-1, *_slice_shape(name, gradient))
+            for one, part in zip(slices.values(), gradients, strict=True):
+                one.grad = part
+        for optimizer in self._optimizers:
+            optimizer.step()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        for name in self._slices:
+            self.parameters[name].grad = None
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the next step depends on: ``PARAMETER/KEY`` → tensor. Not copies."""
+        return {
+            f"{name}/{key}": value
+            for name, (optimizer, parameter) in self._named.items()
+            for key, value in optimizer.state.get(parameter, {}).items()
+        }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from :meth:`state`.
+
+        Raises:
+            ConfigError: it is of other parameters, or of another optimiser.
+        """
+        for optimizer in self._optimizers:
+            optimizer.state.clear()
+        for path, value in state.items():
+            name, _, key = path.rpartition("/")
+            owner = self._named.get(name)
+            if owner is None or isinstance(owner[0], Muon) != (key == "momentum_buffer"):
+                raise ConfigError(
+                    f"the checkpoint's optimiser state {path!r} does not fit this stage; go on with the model, "
+                    "optimizer and adapters that the run was started with, or start a new run"
+                )
+            optimizer, parameter = owner
+            optimizer.state[parameter][key] = value.to(parameter.device, copy=True)
+
+    def _add(self, optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -> None:
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+        self._optimizers.append(optimizer)
+        self._named |= {name: (optimizer, parameter) for name, parameter in parameters.items()}
+
+    def _as_matrices(self, parameters: Mapping[str, nn.Parameter]) -> Iterator[tuple[str, nn.Parameter]]:
+        """Experts are stacked, and each is a matrix of its own: a view of the stack's memory."""
+        for name, parameter in parameters.items():
+            if parameter.ndim == 2:
+                yield name, parameter
+                continue
+            views = parameter.data.view(-1, *_slice_shape(name, parameter))
+            self._slices[name] = {f"{name}.{index}": nn.Parameter(view) for index, view in enumerate(views)}
+            yield from self._slices[name].items()
+
+
+def is_layer_matrix(name: str) -> bool:
+    """Whether a parameter is a matrix that maps one residual stream's worth of features to another.
+
+    Not so: embeddings and heads (their rows are tokens), a router (its rows are experts), adapters (their product is
+    the update, and Muon's rate is not meant for its factors), norms and biases.
+    """
+    projection = name.removesuffix(".weight").rpartition(".")[2]
+    adapted = ".lora_" in name or name.endswith(".bias")
+    return name.startswith("model.layers.") and projection.endswith("_proj") and not adapted
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Euclidean norm of all gradients together, a float32 scalar on their device."""
+    return get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], norm: Tensor, max_norm: float) -> None:
+    """Scale the gradients, whose norm is ``norm``, down to ``max_norm`` if they are larger; 0 leaves them."""
+    if max_norm:
+        clip_grads_with_norm_(list(parameters), max_norm, norm)
+
+
+def _adamw(parameters: Mapping[str, nn.Parameter], settings: StageSettings) -> AdamW:
+    matrices = [parameter for parameter in parameters.values() if parameter.ndim >= 2]
+    vectors = [parameter for parameter in parameters.values() if parameter.ndim < 2]
+    groups = [
+        {"params": members, "weight_decay": decay}
+        for members, decay in ((matrices, settings.weight_decay), (vectors, 0.0))
+        if members
+    ]
+    return AdamW(
+        groups,
+        lr=settings.learning_rate,
+        betas=(settings.adam_beta1, settings.adam_beta2),
+        eps=settings.adam_epsilon,
+        fused=True,
+    )
+
+
+def _slice_shape(name: str, stacked: Tensor) -> tuple[int, int]:
+    """[rows, columns] of one matrix of a stack of experts; gate and up lie above each other in ``gate_up_proj``."""
+    rows = stacked.shape[1] // 2 if name.endswith("gate_up_proj") else stacked.shape[1]
+    return rows, stacked.shape[2]
