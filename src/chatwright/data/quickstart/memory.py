@@ -1,12 +1,13 @@
 """People introduce themselves, tell a few things, and ask for them turns later; or ask for what they never told.
 
-Held out are combinations of a greeting and a name, of a name and what is told with it, and of what is told and asked.
+Held out are combinations of a way to say something and what is said, of a name and what is told with it, and of what is
+told and what is asked.
 """
 
 from dataclasses import dataclass
 from random import Random
 
-from chatwright.data.quickstart.exchange import Exchange, Turn, for_training
+from chatwright.data.quickstart.exchange import Combination, Exchange, Turn, for_training
 from chatwright.data.quickstart.facts import facts
 from chatwright.data.quickstart.numbers import addition, comparison
 from chatwright.data.quickstart.smalltalk import small_talk
@@ -197,7 +198,7 @@ def greeting(random: Random, language: Language) -> Exchange:
         NAME.heard[language][0].format(v=name),
         "Hi." if language == "en" else "嗯。",
         NAME.heard[language][0].format(v=other),
-        (("greeting", number, name),),
+        (_told(NAME, number, name),),
     )
 
 
@@ -206,9 +207,10 @@ def memory(random: Random, language: Language) -> Exchange:
     name = random.choice(NAMES[language])
     topic = random.choice(_TOPICS)
     about, value, wrong = _value(random, topic, language)
-    turns = [_tell(random, NAME, language, "", name), _tell(random, topic, language, about, value)]
-    combination = ("remember", name, topic.name, about, value)
-    turns = random.sample(turns, 2) + _interlude(random, language)
+    hello, named = _tell(random, NAME, language, "", name)
+    telling, told = _tell(random, topic, language, about, value)
+    turns = random.sample([hello, telling], 2) + _interlude(random, language)
+    combinations = (("remember", name, topic.name, about, value), named, told)
     if random.random() < 0.4:
         other_name = random.choice([other for other in NAMES[language] if other != name])
         topic, about, value, wrong = NAME, "", name, other_name
@@ -221,7 +223,7 @@ def memory(random: Random, language: Language) -> Exchange:
         answer.format(x=about, v=value),
         value,
         answer.format(x=about, v=wrong),
-        (combination,),
+        combinations,
         tuple(turns),
     )
 
@@ -232,7 +234,7 @@ def honesty(random: Random, language: Language) -> Exchange:
     about, value, _ = _value(random, told, language)
     asked_about, invented, _ = _value(random, asked, language)
     number = random.randrange(len(asked.asked[language]))
-    turns = [_tell(random, told, language, about, value), *_interlude(random, language)]
+    telling, said = _tell(random, told, language, about, value)
     return Exchange(
         "honesty",
         language,
@@ -240,8 +242,8 @@ def honesty(random: Random, language: Language) -> Exchange:
         asked.untold[language].format(x=asked_about),
         "No idea." if language == "en" else "不知道。",
         asked.answer[language].format(x=asked_about, v=invented),
-        (("untold", told.name, value, asked.name, number),),
-        tuple(turns),
+        (("untold", told.name, value, asked.name, number), said),
+        (telling, *_interlude(random, language)),
     )
 
 
@@ -264,9 +266,16 @@ def _value(random: Random, topic: Topic, language: Language) -> tuple[str, str, 
     return about, value, other
 
 
-def _tell(random: Random, topic: Topic, language: Language, about: str, value: str) -> Turn:
-    told, heard = random.choice(topic.told[language]), random.choice(topic.heard[language])
-    return told.format(x=about, v=value), heard.format(x=about, v=value, V=value[0].upper() + value[1:])
+def _tell(random: Random, topic: Topic, language: Language, about: str, value: str) -> tuple[Turn, Combination]:
+    """A turn in which something is told, and which combination that is."""
+    number = random.randrange(len(topic.told[language]))
+    told, heard = topic.told[language][number], random.choice(topic.heard[language])
+    turn = (told.format(x=about, v=value), heard.format(x=about, v=value, V=value[0].upper() + value[1:]))
+    return turn, _told(topic, number, value)
+
+
+def _told(topic: Topic, number: int, value: str) -> Combination:
+    return ("told", topic.name, number, value)
 
 
 def _interlude(random: Random, language: Language) -> list[Turn]:

@@ -1,0 +1,103 @@
+"""What the quickstart is trained on, and that it never saw what it is asked."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+
+import pytest
+
+from chatwright.data.quickstart import chats, preferences, questions, texts
+from chatwright.data.quickstart.exchange import held_out
+from chatwright.data.quickstart.facts import RELATIONS
+from chatwright.data.quickstart.numbers import pair
+from chatwright.data.quickstart.words import ANIMALS, COLOURS, THINGS, with_colour
+
+_SUM = re.compile(r"(\d+) ?(?:\+|plus|加上?) ?(\d+)|Add (\d+) and (\d+)|add (\d+) to (\d+)")
+_DIFFERENCE = re.compile(r"(\d+) ?(?:-|minus|减去?) ?(\d+)")
+
+
+def _training_messages() -> Iterator[str]:
+    """Everything that training reads, a text or message at a time."""
+    yield from (row.text for row in texts())
+    for dialogue in chats():
+        yield from (message.content or "" for message in dialogue.messages)
+    for row in preferences():
+        yield from (message.content or "" for message in chain(row.prompt, row.chosen, row.rejected))
+
+
+@pytest.fixture(scope="module")
+def trained_on() -> list[str]:
+    return list(_training_messages())
+
+
+def test_the_same_seed_makes_the_same_rows() -> None:
+    for make in (texts, chats, preferences):
+        assert list(make(50)) == list(make(50))
+        assert list(make(50)) != list(make(50, seed=1))
+
+
+def test_no_held_out_pair_of_numbers_is_trained_on(trained_on: list[str]) -> None:
+    seen: Counter[str] = Counter()
+    for kind, pattern in (("sum", _SUM), ("difference", _DIFFERENCE)):
+        for found in chain.from_iterable(map(pattern.finditer, trained_on)):
+            a, b = (int(number) for number in found.groups() if number)
+            assert not held_out(pair(kind, a, b)), found.group()
+            seen[kind] += 1
+    assert min(seen["sum"], seen["difference"]) > 10_000
+
+
+def test_no_held_out_phrase_is_translated_in_training(trained_on: list[str]) -> None:
+    phrases = [
+        (with_colour(colour, noun, "en"), with_colour(colour, noun, "zh"))
+        for colour in COLOURS
+        for noun in (*THINGS, *ANIMALS)
+        if held_out(("translate", colour.en, noun.en))
+    ]
+    pairs = {(en, zh) for en, zh in phrases} | {(zh, en) for en, zh in phrases}
+    said = re.compile("“([^”]*)”(?: is |的[中英]文是)“([^”]*)”")
+    found = {match.groups() for match in chain.from_iterable(map(said.finditer, trained_on))}
+    assert len(found) > 1_000
+    assert not found & pairs
+
+
+def test_facts_that_only_the_text_teaches_are_in_the_text_and_in_no_chat() -> None:
+    text = "\n".join(row.text for row in texts())
+    spoken = {message.content for dialogue in chats() for message in dialogue.messages}
+    alone = [
+        (relation, subject, object_)
+        for relation in RELATIONS
+        for subject, object_ in relation.facts
+        if held_out(("fact", relation.name, subject.en))
+    ]
+    assert len(alone) >= 8
+    for relation, subject, object_ in alone:
+        for language in ("en", "zh"):
+            assert relation.say(relation.answer[language], subject, object_, language) in text
+            for question in relation.questions[language]:
+                assert relation.say(question, subject, object_, language) not in spoken
+
+
+def test_every_skill_is_examined_in_both_languages_and_no_question_is_trained_on() -> None:
+    examined = Counter((row.extra["skill"], row.extra["language"]) for row in questions(per_skill=5))
+    assert {language for _, language in examined} == {"en", "zh"}
+    skills = {skill for skill, _ in examined}
+    assert {"addition", "translation", "memory", "honesty", "reading", "facts", "facts from text"} <= skills
+    assert all(examined[skill, "en"] == examined[skill, "zh"] for skill in skills)
+    asked = {tuple(message.content for message in row.messages) for row in questions(per_skill=20)}
+    for dialogue in chats():
+        said = [message.content for message in dialogue.messages]
+        assert not any(tuple(said[:end]) in asked for end in range(1, len(said), 2))
+
+
+def test_a_preference_is_for_the_whole_true_sentence() -> None:
+    for row in preferences(200):
+        chosen, rejected = row.chosen[0].content, row.rejected[0].content
+        assert chosen != rejected
+        assert chosen is not None
+        assert chosen[-1] in ".!。！"
+
+
+def test_both_languages_come_equally_often() -> None:
+    chinese = sum(bool(re.search("[一-鿿]", row.text)) for row in texts(2_000))
+    assert 900 < chinese < 1_400  # English vocabulary lists hold Chinese words too
