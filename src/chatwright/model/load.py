@@ -14,6 +14,7 @@ from chatwright.model.gpt import GPT
 from chatwright.model.hf_keys import read_json_object
 from chatwright.model.resolve import resolve_model
 from chatwright.model.safetensors_io import SafetensorsFolder
+from chatwright.model.score_head import NAME as SCORE_HEAD
 from chatwright.model.skeleton import skeleton
 from chatwright.model.weight_names import NameTable, WeightRule, weight_rules
 
@@ -112,10 +113,12 @@ def _check_size(folder: Path, config: ModelConfig, stored: SafetensorsFolder, ta
 
 
 def _with_stored_head(config: ModelConfig, stored: SafetensorsFolder, table: NameTable | None) -> ModelConfig:
-    """Keep an output head that the config calls tied but that is stored with numbers of its own."""
+    """Go by the output head that is stored, where the config calls it tied or a classifier has none."""
+    head = "head.weight" if table is None else "lm_head.weight"
+    if SCORE_HEAD in stored.tensors and head not in stored.tensors:
+        return config.replace(tie_embeddings=True)  # a classifier has no other head; the body is what is wanted
     if not config.tie_embeddings:
         return config
-    head = "head.weight" if table is None else "lm_head.weight"
     embed = "embed.weight" if table is None else table.top["embed"] + ".weight"
     names = [name for name in stored.tensors if name == embed or name.endswith("." + embed)]
     if head not in stored.tensors or not names:
@@ -151,8 +154,9 @@ def _check_names(folder: Path, rules: list[WeightRule], stored: SafetensorsFolde
             f"{folder} lacks the tensor {missing[0]!r}{_and_others(missing)} that its config.json calls for; "
             "the files are incomplete or do not belong together"
         )
-    tied = {"lm_head.weight", "head.weight"}  # a copy of the embedding, see _with_stored_head
-    extra = [name for name in stored.tensors if name not in wanted | tied and not (table and table.ignores(name))]
+    # A tied head is a copy of the embedding (see _with_stored_head); a classifier's is read by score_head.
+    heads = {"lm_head.weight", "head.weight", SCORE_HEAD}
+    extra = [name for name in stored.tensors if name not in wanted | heads and not (table and table.ignores(name))]
     if extra:
         raise ModelFormatError(
             f"{stored.tensors[extra[0]].path} holds the tensor {extra[0]!r}{_and_others(extra)} that its config.json "
