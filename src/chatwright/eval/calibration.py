@@ -59,15 +59,12 @@ def reliability(confidence_N: Floats, right_N: Floats) -> list[Bin]:
         confidence_N: probability of the choice taken, float64 [N].
         right_N: 1.0 where it is the right one, else 0.0.
     """
-    place = np.clip(np.ceil(confidence_N * BINS).astype(int) - 1, 0, BINS - 1)
-    bins = []
-    for index in range(BINS):
-        here = place == index
-        count = int(here.sum())
-        confidence = float(confidence_N[here].mean()) if count else 0.0
-        accuracy = float(right_N[here].mean()) if count else 0.0
-        bins.append(Bin(index / BINS, (index + 1) / BINS, count, confidence, accuracy))
-    return bins
+    count, confidence, right = _sums(_place(confidence_N), confidence_N, right_N)
+    size = np.maximum(count, 1)
+    return [
+        Bin(i / BINS, (i + 1) / BINS, int(count[i]), float(confidence[i] / size[i]), float(right[i] / size[i]))
+        for i in range(BINS)
+    ]
 
 
 def expected_calibration_error(confidence_N: Floats, right_N: Floats, *, seed: int) -> Figure:
@@ -77,9 +74,11 @@ def expected_calibration_error(confidence_N: Floats, right_N: Floats, *, seed: i
         Naeini et al. 2015, AAAI 29; Guo et al. 2017, arXiv 1706.04599, eq. 3.
     """
 
+    place_N = _place(confidence_N)
+
     def statistic(index: np.ndarray) -> float:
-        bins = reliability(confidence_N[index], right_N[index])
-        return sum(bin_.count * abs(bin_.confidence - bin_.accuracy) for bin_ in bins) / len(index)
+        _, confidence, right = _sums(place_N[index], confidence_N[index], right_N[index])
+        return float(np.abs(confidence - right).sum() / len(index))
 
     return bootstrap(len(confidence_N), statistic, seed=seed)
 
@@ -96,3 +95,19 @@ def brier_score(probabilities_NK: list[Floats], answers: list[int], *, seed: int
         truth_K[answer] = 1.0
         values.append(float(((row_K - truth_K) ** 2).sum()))
     return mean(values, seed=seed)
+
+
+def _place(confidence_N: Floats) -> NDArray[np.int64]:
+    """The bin of each confidence."""
+    return np.clip(np.ceil(confidence_N * BINS).astype(np.int64) - 1, 0, BINS - 1)
+
+
+def _sums(place_N: NDArray[np.int64], confidence_N: Floats, right_N: Floats) -> tuple[Floats, Floats, Floats]:
+    """Of each bin: how many answers, the sum of their confidences, and how many are right."""
+    count = np.bincount(place_N, minlength=BINS).astype(np.float64)
+    confidence = np.bincount(place_N, weights=confidence_N, minlength=BINS)
+    return (
+        count,
+        confidence.astype(np.float64),
+        np.bincount(place_N, weights=right_N, minlength=BINS).astype(np.float64),
+    )

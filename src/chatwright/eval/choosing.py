@@ -120,9 +120,7 @@ class _Summary:
 
     def _macro_f1(self, index: np.ndarray) -> Figure:
         predicted, true = self._taken[index], self._correct[index]
-        return bootstrap(
-            len(index), lambda drawn: macro_f1(predicted[drawn].tolist(), true[drawn].tolist()), seed=self._seed
-        )
+        return bootstrap(len(index), lambda drawn: macro_f1(predicted[drawn], true[drawn]), seed=self._seed)
 
 
 def _wins(values: Sequence[float], index: int) -> bool:
