@@ -95,6 +95,16 @@ class Objective(ABC):
     def save(self, folder: Path) -> None:  # noqa: B027 - most objectives have nothing to do
         """Add what belongs to the objective (its head) to a saved model's folder."""
 
+    def before_step(self, step: int) -> None:  # noqa: B027 - most objectives have nothing to do
+        """Called before the passes of optimiser step ``step`` of the stage (from 0), once more if they are repeated."""
+
+    def finish_gradients(self, gradients: Mapping[str, Tensor]) -> None:  # noqa: B027 - most have nothing to do
+        """Called when a step's gradients are complete, over all micro-batches and processes, and not yet clipped.
+
+        Args:
+            gradients: name of the parameter → float32 gradient, to be changed in place (noise, for privacy).
+        """
+
     @abstractmethod
     def items(self, batch: Batch) -> float:
         """Of how many items ``Loss.total`` is a sum; known before the forward pass."""

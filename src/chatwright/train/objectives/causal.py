@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from chatwright.chat import ChatTemplate
+from chatwright.data.encode import TextEncoder
 from chatwright.data.rows import Text
 from chatwright.model import GPT
 from chatwright.train.batch import Batch
@@ -45,6 +46,4 @@ class Pretrain(Likelihood):
     @classmethod
     def encoder(cls, settings: StageSettings, template: ChatTemplate) -> Encoder:
         """The text's tokens and the end of text, all of them learned."""
-        from chatwright.data.encode import TextEncoder
-
-        return TextEncoder(template.tokenizer)
+        return TextEncoder(template)

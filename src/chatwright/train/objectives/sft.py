@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from chatwright.chat import ChatTemplate
+from chatwright.data.encode import DialogueEncoder
 from chatwright.data.rows import Dialogue
 from chatwright.train.objective import Encoder
 from chatwright.train.objectives.causal import Likelihood
@@ -33,6 +34,4 @@ class SFT(Likelihood):
     @classmethod
     def encoder(cls, settings: StageSettings, template: ChatTemplate) -> Encoder:
         """The rendered conversation, learned where the assistant speaks and where it ends its turns."""
-        from chatwright.data.encode import DialogueEncoder
-
         return DialogueEncoder(template, settings.max_length)
