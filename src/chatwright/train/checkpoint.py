@@ -181,6 +181,12 @@ def newest_checkpoint(run: Path, warn: Callable[[str], None] = _LOG.warning) -> 
     return None
 
 
+def newest_name(run: Path) -> str:
+    """For messages: which checkpoint is the last good one."""
+    complete = list_checkpoints(run)
+    return f"{complete[-1].path.name} is the last good one" if complete else "there is none before it"
+
+
 def prune(run: Path, stage: str, keep: int) -> None:
     """Remove all but the ``keep`` newest checkpoints and the one that was evaluated best in ``stage``."""
     complete = list_checkpoints(run)

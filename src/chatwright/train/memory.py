@@ -4,6 +4,7 @@ Shape legend: C hidden width, I inner width, H query heads, K key/value heads, D
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -126,7 +127,7 @@ def rows_that_fit(
     return math.ceil(share / passes)
 
 
-def divided(
+def rows_per_micro_batch(
     feed: RowFeed,
     settings: StageSettings,
     estimate: MemoryEstimate,
@@ -134,14 +135,26 @@ def divided(
     *,
     present: int,
     world_size: int,
-) -> RowFeed:
-    """``feed`` with the micro-batches that the settings ask for, or that fit into memory where they say ``auto``."""
+) -> int:
+    """Rows in one forward pass: what the settings ask for, or where they say ``auto``, what fits into memory."""
     rows = settings.per_device_train_batch_size
-    if rows == "auto" and settings.gradient_accumulation_steps != "auto":
-        rows = math.ceil(feed.rows_per_step / (world_size * settings.gradient_accumulation_steps))
-    if rows == "auto":
-        rows = rows_that_fit(feed, estimate, device, present=present, world_size=world_size, free=free_bytes(device))
-    return feed if rows == feed.rows_per_micro_batch else feed.with_micro_batch(rows)
+    if rows != "auto":
+        return rows
+    if settings.gradient_accumulation_steps != "auto":
+        return math.ceil(feed.rows_per_step / (world_size * settings.gradient_accumulation_steps))
+    return rows_that_fit(feed, estimate, device, present=present, world_size=world_size, free=free_bytes(device))
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most that this process has had on ``device`` so far; 0 where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -90,3 +90,13 @@ class MasterWeights:
         finally:
             for name, working in self._working.items():
                 working.data = lowered[name]
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Leave the float32 masters in the modules for good, without gradients."""
+        for name, working in self._working.items():
+            working.data = self.parameters[name].data
+            working.grad = None
+        for master in self.parameters.values():
+            master.grad = None
+        self._working = {}
