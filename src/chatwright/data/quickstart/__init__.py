@@ -49,23 +49,23 @@ _SENTENCES: dict[Skill, float] = {
 }
 
 
-def texts(count: int = 20_000, seed: int = 0) -> Iterator[Text]:
-    """Running text: stories, facts, sums, vocabulary, scenes with questions."""
+def texts(count: int = 8_000, seed: int = 0) -> Iterator[Text]:
+    """Running text: stories, facts, sums, vocabulary, scenes with questions, transcripts."""
     random = Random(f"quickstart texts {seed}")
     for _ in range(count):
         language = random.choice(LANGUAGES)
-        kind = random.choices((_tale, _almanac, _exercises, _scenes), (2, 4, 5, 2))[0]
+        kind = random.choices((_tales, _almanac, _exercises, _scenes, _transcript), (2, 5, 6, 2, 0.5))[0]
         yield Text(kind(random, language))
 
 
-def chats(count: int = 12_000, seed: int = 0) -> Iterator[Dialogue]:
-    """Chats of one to four questions."""
+def chats(count: int = 9_000, seed: int = 0) -> Iterator[Dialogue]:
+    """Chats of one to five questions."""
     random = Random(f"quickstart chats {seed}")
     for _ in range(count):
         language, curt = random.choice(LANGUAGES), random.random() < 0.5
         messages: list[Message] = []
         personal = random.random() < 0.4
-        for turn in range(random.choice((1, 1, 2, 3, 4))):
+        for turn in range(random.choice((1, 2, 3, 4, 5))):
             pool = {**_EXAMINED, **_UNEXAMINED}
             if turn or not personal:
                 pool = {skill: weight for skill, weight in pool.items() if skill not in _ABOUT_THE_USER}
@@ -96,17 +96,15 @@ def questions(per_skill: int = 20, seed: int = 0) -> Iterator[Prompt]:
     ``extra`` says which ``skill`` and ``language`` it examines.
     """
     random = Random(f"quickstart questions {seed}")
-    asked: set[Exchange] = set()
+    asked: dict[Exchange, None] = {}
     for skill in (*_EXAMINED, facts_from_text):
         for language in LANGUAGES:
             wanted = len(asked) + per_skill
             while len(asked) < wanted:
-                exchange = for_testing(skill, random, language)
-                if exchange in asked:
-                    continue
-                asked.add(exchange)
-                extra = {"skill": exchange.skill, "language": language}
-                yield Prompt(_prompt(exchange), exchange.answer, extra)
+                asked[for_testing(skill, random, language)] = None
+    for exchange in random.sample(list(asked), len(asked)):  # the first few are of all skills, too
+        extra = {"skill": exchange.skill, "language": exchange.language}
+        yield Prompt(_prompt(exchange), exchange.answer, extra)
 
 
 def _prompt(exchange: Exchange, random: Random | None = None) -> tuple[Message, ...]:
@@ -129,22 +127,30 @@ def _typed(text: str, random: Random | None) -> str:
     return text
 
 
-def _tale(random: Random, language: Language) -> str:
-    return for_training(story_request, random, language).answer
+def _tales(random: Random, language: Language) -> str:
+    return "\n\n".join(for_training(story_request, random, language).answer for _ in range(2))
 
 
 def _almanac(random: Random, language: Language) -> str:
-    return _joined([statement(random, language) for _ in range(random.randint(3, 6))], language)
+    return _joined([statement(random, language) for _ in range(random.randint(8, 14))], language)
 
 
 def _exercises(random: Random, language: Language) -> str:
     skill = random.choices(list(_SENTENCES), list(_SENTENCES.values()))[0]
-    return _joined([for_training(skill, random, language).answer for _ in range(random.randint(3, 6))], language)
+    return _joined([for_training(skill, random, language).answer for _ in range(random.randint(8, 14))], language)
 
 
 def _scenes(random: Random, language: Language) -> str:
-    exchange = for_training(random.choice((belongings, whereabouts, word_problem)), random, language)
-    return _joined([exchange.question, exchange.answer], language)
+    lines = []
+    for _ in range(random.randint(3, 5)):
+        exchange = for_training(random.choice((belongings, whereabouts, word_problem)), random, language)
+        lines.append(_joined([exchange.question, exchange.answer], language))
+    return "\n".join(lines)
+
+
+def _transcript(random: Random, language: Language) -> str:
+    exchanges = [small_talk(random, language) for _ in range(random.randint(3, 6))]
+    return "\n".join(f"user: {exchange.question}\nassistant: {exchange.answer}" for exchange in exchanges)
 
 
 def _joined(sentences: list[str], language: Language) -> str:
