@@ -1,0 +1,182 @@
+"""A stage's data: read, split, tokenised into stores of the run, and opened as feeds."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chatwright.chat import ChatTemplate
+from chatwright.data.report import DataReport
+from chatwright.data.rows import Row, Text
+from chatwright.data.settings import DataSettings
+from chatwright.data.sources import read_rows
+from chatwright.data.split import split_rows
+from chatwright.data.store import ExampleStore
+from chatwright.data.tokenize import build_store
+from chatwright.errors import InputError
+from chatwright.train.objective import Encoder, Objective
+from chatwright.train.packed_feed import PackedFeed
+from chatwright.train.recipe import Recipe
+from chatwright.train.run_folder import write_text
+from chatwright.train.settings import StageSettings
+from chatwright.train.world import World
+
+# Held out where the recipe does not say. A hundredth of a corpus of texts is plenty; chats are few.
+_TEXT_FRACTION = 0.01
+_OTHER_FRACTION = 0.05
+
+REPORT_FILE = "report.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StageRows:
+    """The rows of a stage, each iterable any number of times.
+
+    Attributes:
+        train, validation: what is learned from and what is held out.
+        source: equal where the rows are.
+        reports: of the last reading, by key of the recipe's data.
+    """
+
+    train: Iterable[Row]
+    validation: Iterable[Row]
+    source: str
+    reports: dict[str, DataReport]
+
+
+@dataclass(frozen=True, slots=True)
+class StageData:
+    """The tokenised data of a stage.
+
+    Attributes:
+        train: what is learned from.
+        validation: what is held out; None where nothing is.
+        report: how it came about, as plain values: what was read, dropped, cut.
+    """
+
+    train: ExampleStore
+    validation: ExampleStore | None
+    report: dict[str, Any]
+
+
+def stage_rows(recipe: Recipe, stage: str, kind: type[Objective]) -> StageRows:
+    """The rows of a stage, read anew each time they are iterated over."""
+    settings = recipe.stage_settings(stage)
+    key = recipe.data_key(stage)
+    reports: dict[str, DataReport] = {}
+    rows = _Rows(recipe.data[key], kind.rows, key, reports)
+    if settings.eval_data is not None:
+        held_out = _Rows(recipe.data[settings.eval_data], kind.rows, settings.eval_data, reports)
+        return StageRows(rows, held_out, _source(recipe, [key, settings.eval_data]), reports)
+    fraction = recipe.data[key].validation_fraction
+    if fraction is None:
+        fraction = _TEXT_FRACTION if Text in kind.rows else _OTHER_FRACTION
+    train, validation = split_rows(rows, fraction, recipe.seed)
+    return StageRows(train, validation, _source(recipe, [key], fraction, recipe.seed), reports)
+
+
+def prepare_stage_data(
+    recipe: Recipe,
+    stage: str,
+    kind: type[Objective],
+    template: ChatTemplate,
+    folder: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> StageData:
+    """Tokenise a stage's data, unless that was done before.
+
+    Args:
+        recipe: of the run.
+        stage: its name.
+        kind: its objective.
+        template: of the model.
+        folder: where the stores go.
+        progress: told how many rows are read and how many tokens are written.
+
+    Raises:
+        InputError: there is nothing to learn from, or the data is not what the stage needs.
+    """
+    settings = recipe.stage_settings(stage)
+    rows = stage_rows(recipe, stage, kind)
+    encoder = kind.encoder(settings, template)
+    try:
+        train = build_store(rows.train, encoder, folder / "train", source=rows.source, progress=progress)
+    except InputError as error:
+        label = recipe.data[recipe.data_key(stage)].label
+        raise InputError(f"stage {stage}: {label}: {error}; look at it with `chatwright data preview`") from None
+    held_out = _held_out(rows, encoder, folder / "validation", required=settings.eval_data is not None)
+    return StageData(train, held_out, _report(rows, train, held_out, folder / REPORT_FILE))
+
+
+def feed_of(
+    store: ExampleStore, settings: StageSettings, kind: type[Objective], *, rows_per_step: int, seed: int, world: World
+) -> PackedFeed:
+    """Packed rows of a store; how they are divided into micro-batches is for the loop to choose."""
+    share = -(-rows_per_step // world.size)
+    wanted = settings.per_device_train_batch_size
+    return PackedFeed(
+        store,
+        max_length=settings.max_length,
+        rows_per_step=rows_per_step,
+        rows_per_micro_batch=share if wanted == "auto" else min(wanted, share),
+        seed=seed,
+        rank=world.rank,
+        world_size=world.size,
+        split_documents=Text in kind.rows,
+    )
+
+
+class _Rows:
+    """Rows of one entry of the recipe's data, read from the start by each iteration."""
+
+    def __init__(
+        self, settings: DataSettings, kinds: tuple[type, ...], key: str, reports: dict[str, DataReport]
+    ) -> None:
+        self._settings, self._kinds, self._key, self._reports = settings, kinds, key, reports
+
+    def __iter__(self) -> Iterator[Row]:
+        report = self._reports[self._key] = DataReport()
+        return iter(read_rows(self._settings, kinds=self._kinds, report=report))
+
+
+def _source(recipe: Recipe, keys: Sequence[str], *choices: float) -> str:
+    """What the rows are made from: entries of the recipe's data, and how they are split."""
+    return json.dumps([[recipe.data[key].model_dump(mode="json") for key in keys], choices], sort_keys=True)
+
+
+def _held_out(rows: StageRows, encoder: Encoder, folder: Path, *, required: bool) -> ExampleStore | None:
+    """The store of the validation rows. Few rows may well leave none of them to hold out."""
+    if next(iter(rows.validation), None) is None and not required:
+        return None
+    try:
+        return build_store(rows.validation, encoder, folder, source=rows.source)
+    except InputError:
+        if required:
+            raise
+        return None
+
+
+def _report(rows: StageRows, train: ExampleStore, held_out: ExampleStore | None, path: Path) -> dict[str, Any]:
+    """What happened to the data; a store that was made before has its report beside it."""
+    if not rows.reports and path.is_file():
+        stored: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return stored
+    report = {
+        "sources": {key: report.to_json() for key, report in rows.reports.items()},
+        "train": _facts(train),
+        "validation": None if held_out is None else _facts(held_out),
+    }
+    write_text(path, json.dumps(report, ensure_ascii=False, indent=2) + "\n")
+    return report
+
+
+def _facts(store: ExampleStore) -> dict[str, Any]:
+    facts = store.facts
+    return {
+        "examples": facts.num_examples,
+        "tokens": facts.num_tokens,
+        "learned_tokens": facts.num_learned,
+        "changed_or_dropped": dict(facts.tally),
+    }

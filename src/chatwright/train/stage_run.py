@@ -1,0 +1,315 @@
+"""One stage of a recipe, from the model before it to the folder of its result."""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chatwright.chat import ChatTemplate
+from chatwright.data.rows import Text
+from chatwright.errors import ConfigError
+from chatwright.model import GPT
+from chatwright.model.load import load_folder
+from chatwright.tokenizer import Tokenizer
+from chatwright.train.batch import Batch
+from chatwright.train.feed import Feed, RowFeed
+from chatwright.train.journal import Journal
+from chatwright.train.loop import run_stage
+from chatwright.train.objective import Objective, StageContext
+from chatwright.train.objectives import objective
+from chatwright.train.objectives.causal import Likelihood
+from chatwright.train.recipe import Recipe
+from chatwright.train.run_folder import RunFolder, StageRecord
+from chatwright.train.run_watch import RunWatcher
+from chatwright.train.samples import take_samples
+from chatwright.train.settings import StageSettings
+from chatwright.train.stage import Stage, StageResult
+from chatwright.train.stage_data import StageData, feed_of, prepare_stage_data, stage_rows
+from chatwright.train.stage_model import advice, first_model, prepare_model, save_result, save_weights
+from chatwright.train.validation import Validation
+from chatwright.train.watch import Watcher
+from chatwright.train.world import World
+
+_DEFAULT_ROWS = 16  # packed rows in an optimiser step, where nobody says
+_EVAL_TOKENS = 4096  # in a forward pass of an evaluation
+_LAST_STEPS = 20  # over which the final loss is averaged
+
+
+@dataclass(frozen=True, slots=True)
+class StageRun:
+    """Everything that a stage needs, and :meth:`run`.
+
+    Attributes:
+        recipe, name: which stage of which recipe.
+        run: the run's folder.
+        tokenizer, template: of the run.
+        first_step: steps of the run before this stage.
+        world: the processes that train together.
+        device: of the model.
+        journal: is told of samples, and knows the step.
+        loop_watcher: is told of every step: the journal, the reporters, the person's display.
+        watcher: is told of what lies between.
+    """
+
+    recipe: Recipe
+    name: str
+    run: RunFolder
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    first_step: int
+    world: World
+    device: torch.device
+    journal: Journal
+    loop_watcher: Watcher
+    watcher: RunWatcher
+
+    def run_to_end(self, checkpoint: Path | None) -> StageRecord:
+        """Train, and write the result.
+
+        Args:
+            checkpoint: of this stage, to go on from.
+        """
+        data = self._data()
+        self.watcher.entered("model", self.name)
+        model = self._start_model()
+        prepare_model(model, self.settings, seed=self.seed)
+        goal = self._objective(model)
+        feed = self._feed(goal, data)
+        held_out = self._held_out(data)
+        stage = Stage(
+            name=self.name,
+            settings=self.settings,
+            model=model,
+            objective=goal,
+            feed=feed,
+            total_steps=total_steps(self.settings, feed, self.name),
+            first_step=self.first_step,
+            seed=self.seed,
+            evaluate=self._evaluation(model, goal, held_out),
+            held_out=held_out,
+            save_extra=self._save_extra,
+            save_model=lambda folder: save_weights(model, folder),
+        )
+        facts = self._facts(model, feed, data)
+        result = run_stage(stage, run=self.run.path, watcher=self.loop_watcher, resume_from=checkpoint)
+        return self._finish(stage, result, facts)
+
+    @property
+    def settings(self) -> StageSettings:
+        """Of the stage."""
+        return self.recipe.stage_settings(self.name)
+
+    @property
+    def kind(self) -> type[Objective]:
+        """The stage's objective."""
+        return objective(self.recipe.objective_of(self.name))
+
+    @property
+    def seed(self) -> int:
+        """Another one for each stage, so that none repeats the order of the one before."""
+        return self.recipe.seed + list(self.recipe.stages).index(self.name)
+
+    @property
+    def _makes_its_own_batches(self) -> bool:
+        return self.kind.feed is not Objective.feed
+
+    def _data(self) -> StageData | None:
+        if self._makes_its_own_batches:
+            return None
+        self.watcher.entered("data", self.name)
+        return prepare_stage_data(
+            self.recipe,
+            self.name,
+            self.kind,
+            self.template,
+            self.run.data(self.name),
+            progress=lambda rows, tokens: self.watcher.tokenised(self.name, rows, tokens),
+        )
+
+    def _start_model(self) -> GPT:
+        """The result of the stage before, or the recipe's model; in float32."""
+        before = start_of(self.recipe, self.name)
+        if before is not None:
+            return load_folder(self.run.stage(before), dtype=torch.float32, device=self.device)
+        return first_model(self.recipe.model, self.tokenizer, seed=self.recipe.seed, device=self.device)
+
+    def _objective(self, model: GPT) -> Objective:
+        context = StageContext(
+            settings=self.settings,
+            model=model,
+            tokenizer=self.tokenizer,
+            template=self.template,
+            folder=self.run.work(self.name),
+            seed=self.seed,
+            device=self.device,
+            rank=self.world.rank,
+            world_size=self.world.size,
+        )
+        return self.kind(context)
+
+    def _feed(self, goal: Objective, data: StageData | None) -> Feed:
+        if data is None:
+            own = goal.feed(stage_rows(self.recipe, self.name, self.kind).train)
+            assert own is not None
+            return own
+        rows = rows_per_step(self.settings, self.world.size, self.name)
+        return feed_of(data.train, self.settings, self.kind, rows_per_step=rows, seed=self.seed, world=self.world)
+
+    def _evaluation(
+        self, model: GPT, goal: Objective, held_out: Sequence[Batch]
+    ) -> Callable[[], dict[str, float]] | None:
+        wishes = self.recipe.evaluation
+        is_text = issubclass(self.kind, Likelihood)
+        validation = Validation(goal, held_out, self.tokenizer if is_text else None) if held_out else None
+        samples = bool(wishes.samples) and self.kind.chats and self.world.rank == 0
+        tasks = bool(wishes.tasks) and wishes.during and self.kind.chats and Text not in self.kind.rows
+        if not (validation or samples or tasks):
+            return None
+
+        def evaluate() -> dict[str, float]:
+            figures = {} if validation is None else validation.measure(model)
+            if samples:
+                self._sample(model)
+            if tasks:
+                figures |= task_figures(model, self.tokenizer, self.template, wishes.tasks, wishes.eval_limit)
+            return figures
+
+        return evaluate
+
+    def _held_out(self, data: StageData | None) -> list[Batch]:
+        """Batches of the validation data, the same ones at each evaluation."""
+        if data is None or data.validation is None:
+            return []
+        rows = max(_EVAL_TOKENS // self.settings.max_length, 1)
+        feed = feed_of(
+            data.validation, self.settings, self.kind, rows_per_step=rows, seed=self.seed, world=self.world
+        ).with_micro_batch(rows)
+        return list(itertools.islice(feed.epoch_batches(), self.recipe.evaluation.max_batches))
+
+    def _sample(self, model: GPT) -> None:
+        wishes = self.recipe.evaluation
+        samples = take_samples(
+            model,
+            self.tokenizer,
+            self.template,
+            wishes.samples,
+            max_tokens=wishes.sample_tokens,
+            as_chat=Text not in self.kind.rows,
+        )
+        self.journal.sampled(self.name, samples)
+        self.watcher.sampled(self.name, samples)
+
+    def _save_extra(self, folder: Path) -> None:
+        self.tokenizer.save(folder)
+
+    def _finish(self, stage: Stage, result: StageResult, facts: Mapping[str, Any]) -> StageRecord:
+        record = StageRecord(
+            name=self.name,
+            objective=self.recipe.objective_of(self.name),
+            first_step=self.first_step,
+            steps=result.steps,
+            tokens=result.tokens,
+            seconds=round(result.seconds, 3),
+            figures=final_figures(self.run, self.name),
+            facts={**facts, "stopped_early": result.stopped_early, "skipped_steps": result.skipped_steps},
+        )
+        with self.run.finishing(self.name) as folder:
+            base = self._start_model() if self.settings.lora is not None else None
+            save_result(stage.model, base, folder, advice(self.recipe.model, self.tokenizer, self.template))
+            stage.objective.save(folder)
+            self._save_extra(folder)
+            record.write(folder)
+        return record
+
+    def _facts(self, model: GPT, feed: Feed, data: StageData | None) -> dict[str, Any]:
+        facts: dict[str, Any] = {
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            "start": start_of(self.recipe, self.name) or "the recipe's model",
+        }
+        if isinstance(feed, RowFeed):
+            facts["rows_per_step"] = feed.rows_per_step
+        if data is not None:
+            facts["data"] = data.report
+        return facts
+
+
+def start_of(recipe: Recipe, stage: str) -> str | None:
+    """The stage whose result a stage starts from; None for the recipe's own model."""
+    given = recipe.stage_settings(stage).start_from
+    names = list(recipe.stages)
+    index = names.index(stage)
+    return given if given is not None or index == 0 else names[index - 1]
+
+
+def rows_per_step(settings: StageSettings, world_size: int, name: str) -> int:
+    """Packed rows in an optimiser step, over all processes.
+
+    Raises:
+        ConfigError: the three numbers that decide it contradict each other.
+    """
+    total, per_device, count = (
+        settings.train_batch_size,
+        settings.per_device_train_batch_size,
+        settings.gradient_accumulation_steps,
+    )
+    if per_device != "auto" and count != "auto":
+        product = per_device * count * world_size
+        if total not in (None, product):
+            raise ConfigError(
+                f"stage {name}: per_device_train_batch_size {per_device} x gradient_accumulation_steps {count} x "
+                f"{world_size} processes is {product}, but train_batch_size is {total}; leave one of them out"
+            )
+        return product
+    if total is None and per_device != "auto":
+        return max(per_device * world_size, _DEFAULT_ROWS)
+    return total or _DEFAULT_ROWS
+
+
+def total_steps(settings: StageSettings, feed: Feed, name: str) -> int:
+    """Optimiser steps of a stage.
+
+    Raises:
+        ConfigError: nothing says when it ends.
+    """
+    if settings.max_steps is not None:
+        return settings.max_steps
+    if feed.steps_per_epoch is None:
+        raise ConfigError(f"stage {name} makes its data as it goes and has no end; give it max_steps")
+    return max(math.ceil(settings.num_train_epochs * feed.steps_per_epoch), 1)
+
+
+def final_figures(run: RunFolder, stage: str) -> dict[str, float | None]:
+    """The loss over the last steps, and the last evaluation, as they were recorded: a resumed run has them all."""
+    losses: list[float] = []
+    evaluated: dict[str, float | None] = {}
+    for record in run.metrics:
+        if record["stage"] != stage or record.get("skipped"):
+            continue
+        if "eval_loss" in record:
+            evaluated = {name: value for name, value in record.items() if name.startswith("eval_")}
+        elif isinstance(record.get("loss"), (int, float)):
+            losses.append(record["loss"])
+    last = losses[-_LAST_STEPS:]
+    return {"loss": sum(last) / len(last) if last else None, **evaluated}
+
+
+def task_figures(
+    model: GPT, tokenizer: Tokenizer, template: ChatTemplate, tasks: tuple[str, ...], limit: int
+) -> dict[str, float]:
+    """``eval_TASK_METRIC`` of a model in training, on the first examples of each task."""
+    from chatwright.eval import evaluate
+    from chatwright.loaded import LoadedModel
+
+    loaded = LoadedModel.of(model, tokenizer, template)
+    try:
+        report = evaluate(loaded, tasks, limit=limit)
+    finally:
+        loaded.close()
+    return {
+        f"eval_{task}_{metric}": value for task, figures in report.figures.items() for metric, value in figures.items()
+    }
