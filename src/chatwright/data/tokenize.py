@@ -171,7 +171,8 @@ def _encode_all(chunks: Iterator[list[Row]], encoder: Encoder, workers: int | No
                 "use fewer of them (workers)"
             ) from None
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for future in pending:  # where the reader has stopped, do not finish what nobody will read
+                future.cancel()
 
 
 def _num_cores() -> int:
