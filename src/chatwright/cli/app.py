@@ -16,6 +16,8 @@ from chatwright.errors import ChatwrightError, ConfigError, InputError, InvalidP
 COMMANDS = {
     "chat": "chatwright.cli.chat",
     "models": "chatwright.cli.models",
+    "train": "chatwright.cli.train",
+    "eval": "chatwright.cli.eval",
     "export": "chatwright.cli.export",
 }
 

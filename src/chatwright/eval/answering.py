@@ -38,7 +38,7 @@ def answer_questions(
         max_tokens=task.max_tokens,
         stop=loaded.template.stop_texts if writer.chat else task.stop,
     )
-    completions = generate(loaded.engine, [prompt.ids for _, prompt in asked], params, progress)
+    completions = generate(loaded.engine, [(prompt.ids, params) for _, prompt in asked], progress)
     answers = [_extracted(task, completion.text) for completion in completions]
     kept = [question for question, _ in asked]
     grades = {name: _graded(name, task, answers, kept, seed) for name in task.graders}
@@ -63,22 +63,22 @@ def answer_questions(
 
 
 def generate(
-    engine: Engine, prompts: Sequence[Sequence[int]], params: SamplingParams, progress: Progress
+    engine: Engine, requests: Sequence[tuple[Sequence[int], SamplingParams]], progress: Progress
 ) -> list[Completion]:
-    """The answers to many prompts, in their order."""
+    """The answers to many prompts, each with its parameters, in their order."""
     flight: deque[Generation] = deque()
     completions: list[Completion] = []
 
     def land() -> None:
         completions.append(flight[0].result()[0])
         flight.popleft()
-        progress(len(completions), len(prompts))
+        progress(len(completions), len(requests))
 
     try:
-        for prompt in prompts:
+        for prompt_ids, params in requests:
             if len(flight) == _IN_FLIGHT:
                 land()
-            flight.append(engine.submit(prompt, params))
+            flight.append(engine.submit(prompt_ids, params))
         while flight:
             land()
     finally:

@@ -8,18 +8,17 @@ import numpy as np
 from chatwright.eval.answering import Progress, check_some
 from chatwright.eval.calibration import Bin, brier_score, expected_calibration_error, probabilities, reliability
 from chatwright.eval.intervals import Figure, bootstrap, share
-from chatwright.eval.likelihood import Branches, Likelihood, score
+from chatwright.eval.likelihood import Branches, Likelihood, Score
 from chatwright.eval.metrics import macro_f1
 from chatwright.eval.prompts import Asked, PromptWriter
 from chatwright.eval.questions import Question
 from chatwright.eval.report import GroupResult, TaskResult, groups_of
 from chatwright.eval.tasks import Task
 from chatwright.loaded import LoadedModel
-from chatwright.model.gpt import GPT
 
 
 def choose(
-    loaded: LoadedModel, model: GPT, task: Task, questions: Sequence[Question], *, seed: int, progress: Progress
+    loaded: LoadedModel, score: Score, task: Task, questions: Sequence[Question], *, seed: int, progress: Progress
 ) -> TaskResult:
     """Run a task of kind ``choice``, ``classify`` or ``preference``."""
     writer = PromptWriter(loaded, task)
@@ -28,7 +27,7 @@ def choose(
     laid = [(question, lay_out(writer, question, context)) for question in questions]
     asked = [(question, *found) for question, found in laid if found is not None]
     check_some(task, len(asked), context)
-    likelihoods = score(model, [branches for _, _, branches in asked], progress=lambda done: progress(done, len(asked)))
+    likelihoods = score([branches for _, _, branches in asked], progress=lambda done: progress(done, len(asked)))
     kept = [question for question, _, _ in asked]
     counts = {
         "overlong": len(questions) - len(asked),

@@ -18,13 +18,14 @@ class Figure:
     Attributes:
         value: as measured.
         low, high: the interval.
-        interval: how it was made: "wilson" for shares of right answers, "bootstrap" for everything else.
+        interval: how it was made: "wilson" for shares of right answers, "bootstrap" for everything else, "normal" where
+            another program gave a standard error.
     """
 
     value: float
     low: float
     high: float
-    interval: Literal["wilson", "bootstrap"]
+    interval: Literal["wilson", "bootstrap", "normal"]
 
     def to_json(self) -> dict[str, Any]:
         """For a report."""
@@ -51,6 +52,11 @@ def mean(values: Sequence[float], *, seed: int) -> Figure:
     """The mean of per-answer values, with a bootstrap interval."""
     values_N = np.asarray(values, dtype=np.float64)
     return bootstrap(len(values_N), lambda index: float(values_N[index].mean()), seed=seed)
+
+
+def normal(value: float, standard_error: float) -> Figure:
+    """A figure whose standard error is known."""
+    return Figure(value, value - _Z95 * standard_error, value + _Z95 * standard_error, "normal")
 
 
 def bootstrap(size: int, statistic: Callable[[np.ndarray], float], *, seed: int) -> Figure:

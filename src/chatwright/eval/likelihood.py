@@ -9,6 +9,7 @@ continuations, H heads, D head width, M scored tokens, C hidden width, V vocabul
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +53,14 @@ class Likelihood:
     log_prob: float
     num_tokens: int
     is_greedy: bool
+
+
+class Score(Protocol):
+    """:func:`score`, its model and settings given."""
+
+    def __call__(self, branches: Sequence[Branches], *, progress: Callable[[int], None]) -> list[list[Likelihood]]:
+        """Log-likelihoods of all continuations."""
+        ...
 
 
 def score(

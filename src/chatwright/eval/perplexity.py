@@ -9,13 +9,12 @@ import numpy as np
 from chatwright.errors import ConfigError
 from chatwright.eval.answering import Progress
 from chatwright.eval.intervals import Figure, bootstrap
-from chatwright.eval.likelihood import Branches, score
+from chatwright.eval.likelihood import Branches, Score
 from chatwright.eval.prompts import PromptWriter
 from chatwright.eval.questions import Question
 from chatwright.eval.report import GroupResult, TaskResult, groups_of
 from chatwright.eval.tasks import Task
 from chatwright.loaded import LoadedModel
-from chatwright.model.gpt import GPT
 from chatwright.tokenizer import Tokenizer
 
 
@@ -53,7 +52,7 @@ def windows(ids: Sequence[int], start: Sequence[int], *, window: int, stride: in
 
 
 def measure_texts(
-    loaded: LoadedModel, model: GPT, task: Task, questions: Sequence[Question], *, seed: int, progress: Progress
+    loaded: LoadedModel, score: Score, task: Task, questions: Sequence[Question], *, seed: int, progress: Progress
 ) -> TaskResult:
     """Run a task of kind ``perplexity``."""
     window = min(task.window, loaded.engine.max_model_len)
@@ -68,7 +67,7 @@ def measure_texts(
     ]
     if not found:
         raise ConfigError(f"task {task.name}: its texts are empty")
-    scored = score(model, [piece.branches for piece in found], progress=lambda done: progress(done, len(found)))
+    scored = score([piece.branches for piece in found], progress=lambda done: progress(done, len(found)))
     nats = np.array([-row[0].log_prob for row in scored])
     tokens = np.array([row[0].num_tokens for row in scored])
     sizes = np.array([piece.num_bytes for piece in found])

@@ -9,7 +9,7 @@ from chatwright.chat import Message
 from chatwright.data.rows import Dialogue, Labelled, Preference, Prompt, Row, Text
 from chatwright.data.settings import DataSettings
 from chatwright.data.sources import read_rows, source_records
-from chatwright.errors import ConfigError, InputError
+from chatwright.errors import ConfigError, DownloadError, InputError
 from chatwright.eval.tasks import Task
 from chatwright.eval.templates import expression, text_template
 
@@ -47,11 +47,15 @@ def questions(task: Task, *, limit: int | None) -> list[Question]:
     Raises:
         ConfigError: there is none.
         InputError: the data cannot be read, or does not fit the task's templates.
+        DownloadError: it is on a hub that cannot be reached.
     """
     assert task.data is not None
     found: list[Question] = []
-    for config in task.configs or (None,):
-        found.extend(_of_config(task, config, limit))
+    try:
+        for config in task.configs or (None,):
+            found.extend(_of_config(task, config, limit))
+    except DownloadError as error:
+        raise DownloadError(f"{error}; task {task.name} also takes a local copy: {task.name}:FILE") from error
     if not found:
         raise ConfigError(f"task {task.name}: {task.data.label} has no rows to ask; check path and split")
     return found

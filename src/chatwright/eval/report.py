@@ -124,6 +124,10 @@ class EvalReport:
             "tasks": {task.name: task.to_json() for task in self.tasks},
         }
 
+    def with_tasks(self, results: Sequence[TaskResult]) -> Self:
+        """The same, with further results."""
+        return replace(self, tasks=(*self.tasks, *results))
+
     def rows(self) -> list[tuple[str, str, int, Figure]]:
         """Lines of a table: task (with its group), figure's name, n, figure."""
         lines = []
@@ -133,25 +137,29 @@ class EvalReport:
                 lines += [(f"{task.name}/{group}", name, result.n, figure) for name, figure in result.figures.items()]
         return lines
 
-    def save(self, folder: Path, *, picture: bool = True) -> None:
-        """Write ``report.json``, ``report.png`` and ``samples/TASK.jsonl`` into a folder.
+    def save(self, path: Path) -> None:
+        """Write ``report.json``, ``report.png`` and ``samples/TASK.jsonl`` into a folder; or one file named ``*.json``.
 
         Raises:
             StorageError: it cannot be written.
         """
+        is_file = path.suffix == ".json"
+        text = json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n"
         try:
-            (folder / "samples").mkdir(parents=True, exist_ok=True)
-            text = json.dumps(self.to_json(), ensure_ascii=False, indent=2)
-            (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-            for task in self.tasks:
-                lines = (json.dumps(sample, ensure_ascii=False) + "\n" for sample in task.samples)
-                (folder / "samples" / f"{task.name}.jsonl").write_text("".join(lines), encoding="utf-8")
-            if picture:
-                from chatwright.eval.picture import draw
-
-                draw(self, folder / "report.png")
+            (path.parent if is_file else path / "samples").mkdir(parents=True, exist_ok=True)
+            (path if is_file else path / "report.json").write_text(text, encoding="utf-8")
+            if not is_file:
+                self._save_details(path)
         except OSError as error:
-            raise StorageError(f"the report cannot be written to {folder}: {error.strerror or error}") from error
+            raise StorageError(f"the report cannot be written to {path}: {error.strerror or error}") from error
+
+    def _save_details(self, folder: Path) -> None:
+        from chatwright.eval.picture import draw
+
+        for task in self.tasks:
+            lines = (json.dumps(sample, ensure_ascii=False, default=str) + "\n" for sample in task.samples)
+            (folder / "samples" / f"{task.name}.jsonl").write_text("".join(lines), encoding="utf-8")
+        draw(self, folder / "report.png")
 
 
 def _plain(figures: Mapping[str, Figure]) -> dict[str, dict[str, Any]]:

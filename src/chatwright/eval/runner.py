@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from chatwright.errors import ConfigError, InvalidParameterError
+from chatwright.eval import likelihood
 from chatwright.eval.answering import Progress, answer_questions
 from chatwright.eval.choosing import choose
 from chatwright.eval.perplexity import measure_texts
@@ -25,6 +27,7 @@ def evaluate(
     *,
     limit: int | None = None,
     seed: int = 0,
+    batch_tokens: int = 4096,
     progress: Callable[[str, int, int], None] = lambda task, done, total: None,
 ) -> EvalReport:
     """Evaluate a model. Nobody else may use its engine meanwhile.
@@ -34,14 +37,16 @@ def evaluate(
         tasks: tasks, or what :func:`chatwright.eval.load_task` understands.
         limit: so many questions of each task (of each of its configurations) from the start.
         seed: of the bootstrap intervals; answers are greedy and need none.
+        batch_tokens: tokens of a forward pass where likelihoods are computed.
         progress: called with the task's name, questions done, and all of them.
     Raises:
         ConfigError: a task does not exist, is wrong, has no data, or does not go with this model.
         InputError: data cannot be read, or does not fit its task.
-        InvalidParameterError: ``limit`` is out of bounds.
+        InvalidParameterError: ``limit`` or ``batch_tokens`` is out of bounds.
     """
-    if limit is not None and limit < 1:
-        raise InvalidParameterError("limit", f"limit is {limit}; it must be at least 1")
+    for name, value in (("limit", limit), ("batch_tokens", batch_tokens)):
+        if value is not None and value < 1:
+            raise InvalidParameterError(name, f"{name} is {value}; it must be at least 1")
     # Every task is read before the first runs: a mistake in the last shows at once.
     read = [task if isinstance(task, Task) else load_task(task) for task in tasks]
     if not read:
@@ -50,7 +55,18 @@ def evaluate(
     if twice is not None:
         raise ConfigError(f"two tasks are called {twice}; give one of them another name")
     asked = [questions(task, limit=limit) for task in read]
-    results = [_run(loaded, task, found, seed, progress) for task, found in zip(read, asked, strict=True)]
+    results = []
+    for task, found in zip(read, asked, strict=True):
+        started = time.perf_counter()
+        report = partial(progress, task.name)
+        report(0, len(found))
+        result = _result(loaded, task, found, seed=seed, batch_tokens=batch_tokens, progress=report)
+        results.append(result.after(time.perf_counter() - started))
+    return new_report(loaded, results, limit=limit, seed=seed)
+
+
+def new_report(loaded: LoadedModel, results: Sequence[TaskResult], *, limit: int | None, seed: int) -> EvalReport:
+    """A report on a model, dated now."""
     return EvalReport(
         model=describe(loaded),
         tasks=tuple(results),
@@ -91,28 +107,12 @@ def scoring_model(loaded: LoadedModel) -> GPT:
     return loaded.engine.model
 
 
-def _run(
-    loaded: LoadedModel,
-    task: Task,
-    found: Sequence[Question],
-    seed: int,
-    progress: Callable[[str, int, int], None],
+def _result(
+    loaded: LoadedModel, task: Task, found: Sequence[Question], *, seed: int, batch_tokens: int, progress: Progress
 ) -> TaskResult:
-    started = time.perf_counter()
-
-    def report(done: int, total: int) -> None:
-        progress(task.name, done, total)
-
-    report(0, len(found))
-    result = _result(loaded, task, found, seed, report)
-    return result.after(time.perf_counter() - started)
-
-
-def _result(loaded: LoadedModel, task: Task, found: Sequence[Question], seed: int, progress: Progress) -> TaskResult:
-    match task.kind:
-        case "generate":
-            return answer_questions(loaded, task, found, seed=seed, progress=progress)
-        case "perplexity":
-            return measure_texts(loaded, scoring_model(loaded), task, found, seed=seed, progress=progress)
-        case _:
-            return choose(loaded, scoring_model(loaded), task, found, seed=seed, progress=progress)
+    if task.kind == "generate":
+        return answer_questions(loaded, task, found, seed=seed, progress=progress)
+    score = partial(likelihood.score, scoring_model(loaded), batch_tokens=batch_tokens)
+    if task.kind == "perplexity":
+        return measure_texts(loaded, score, task, found, seed=seed, progress=progress)
+    return choose(loaded, score, task, found, seed=seed, progress=progress)

@@ -114,19 +114,19 @@ def load_task(text: str) -> Task:
     Raises:
         ConfigError: there is no such task, it needs data, or its file is wrong.
     """
-    path = Path(text)
-    if path.suffix in (".yaml", ".yml", ".json"):
-        return read_task(path)
     name, _, data = text.partition(":")
     if name not in builtin_names():
+        if Path(text).suffix in (".yaml", ".yml", ".json"):
+            return read_task(Path(text))
         near = difflib.get_close_matches(name, builtin_names(), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(builtin_names())}"
         raise ConfigError(f"there is no task {name!r}; {hint} A task of your own is a file: my-task.yaml")
     task = builtin_task(name)
     if data:
-        own_file = {"data": data, "name": f"{name}+{_stem(data)}"}
-        kept = {key: getattr(task, key) for key in task.model_fields_set - {"configs", "data", "name"}}
-        return checked_task({**kept, **own_file}, where=text)
+        # Configurations and examples belong to the set that is replaced; examples now come from the file itself.
+        own = {"configs", "data", "fewshot_data", "name"}
+        kept = {key: getattr(task, key) for key in task.model_fields_set - own}
+        return checked_task({**kept, "data": data, "name": f"{name}+{_stem(data)}"}, where=text)
     if task.data is None:
         raise ConfigError(f"task {name} needs data: write {name}:FILE, such as {name}:my-data.jsonl")
     return task
