@@ -77,6 +77,29 @@ class ModelSettings(Settings):
         """Whether the weights are random."""
         return self.from_ is None and self.adapter is None
 
+    @property
+    def source(self) -> str | None:
+        """The model that has the weights: ``from``, or else what the adapter says that it belongs to.
+
+        Raises:
+            ConfigError: the adapter does not say it.
+            ModelNotFoundError, UnsupportedModelError: there is no such adapter, or it is of a kind that we do not run.
+        """
+        if self.from_ is not None or self.adapter is None:
+            return self.from_
+        from chatwright.model.adapters import read_adapter_config
+
+        base = read_adapter_config(self.adapter).get("base_model_name_or_path")
+        if not base:
+            raise ConfigError(f"{self.adapter} does not say which model it adapts; add `from` beside it")
+        return str(base)
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        depth = None if self.depth is None else f"depth {self.depth}"
+        return self.preset or depth or self.from_ or self.adapter or "a shape of its own"
+
     def config(self, vocab_size: int) -> ModelConfig:
         """The shape of a model with random weights.
 
@@ -210,7 +233,8 @@ class Recipe(Settings):
 
     def resolved(self) -> dict[str, Any]:
         """The recipe as plain values, every setting of the stages written out; reading it gives an equal recipe."""
-        values = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        values = {"name": self.name, "seed": self.seed}
+        values |= self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         values["stages"] = {
             name: {
                 **self.stage_settings(name).model_dump(mode="json", by_alias=True),

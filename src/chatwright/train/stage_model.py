@@ -10,7 +10,7 @@ from chatwright.chat.default import CHATML
 from chatwright.errors import ConfigError
 from chatwright.loaded import generation_defaults, model_folder
 from chatwright.model import GPT, GenerationDefaults, build_model, save_model
-from chatwright.model.adapters import load_adapter, read_adapter_config, save_adapter
+from chatwright.model.adapters import load_adapter, save_adapter
 from chatwright.model.load import load_folder
 from chatwright.model.lora import add_adapters, has_adapters, merge_adapters
 from chatwright.model.resolve import resolve_model
@@ -59,13 +59,7 @@ def first_model(settings: ModelSettings, tokenizer: Tokenizer, *, seed: int, dev
 
 def source_folder(settings: ModelSettings) -> Path:
     """The Hugging Face folder that the weights are read from."""
-    source = settings.from_
-    if source is None:
-        assert settings.adapter is not None
-        source = read_adapter_config(settings.adapter).get("base_model_name_or_path")
-        if not source:
-            raise ConfigError(f"{settings.adapter} does not say which model it adapts; add `from` beside it")
-    return model_folder(resolve_model(source), dtype="float32")
+    return model_folder(resolve_model(settings.source), dtype="float32")
 
 
 def advice(settings: ModelSettings, tokenizer: Tokenizer, template: ChatTemplate) -> GenerationDefaults:
@@ -73,9 +67,7 @@ def advice(settings: ModelSettings, tokenizer: Tokenizer, template: ChatTemplate
     ends = tuple(dict.fromkeys(id_ for id_ in (template.turn_end_id, tokenizer.eos_id) if id_ is not None))
     if settings.from_scratch:
         return GenerationDefaults(tokenizer.bos_id, ends, tokenizer.pad_id, temperature=_TEMPERATURE, top_p=_TOP_P)
-    if settings.from_ is None:
-        return GenerationDefaults(tokenizer.bos_id, ends, tokenizer.pad_id)
-    known = generation_defaults(resolve_model(settings.from_), source_folder(settings))
+    known = generation_defaults(resolve_model(settings.source), source_folder(settings))
     return replace(known, eos_token_ids=tuple(dict.fromkeys((*known.eos_token_ids, *ends))))
 
 

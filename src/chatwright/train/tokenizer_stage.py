@@ -33,7 +33,7 @@ def prepare_tokenizer(recipe: Recipe, folder: Path) -> Tokenizer:
     """
     source = recipe.tokenizer
     if source is None:
-        tokenizer = load_tokenizer(recipe.model.from_)
+        tokenizer = load_tokenizer(recipe.model.source)
     elif source.from_ is not None:
         tokenizer = load_tokenizer(source.from_)
     else:

@@ -1,0 +1,100 @@
+"""``chatwright train``: a recipe, from raw text to a tuned assistant."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chatwright.cli.language import language, say
+from chatwright.cli.output import print_json, print_note
+
+if TYPE_CHECKING:
+    from chatwright.train.outlook import Outlook
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    help=say(
+        "Train what a recipe describes: tokenizer, pretraining, fine-tuning, preferences, evaluation.",
+        "按配方训练：分词器、预训练、微调、偏好学习与评测。",
+    ),
+    epilog=say(
+        "Example:  chatwright train recipes/quickstart.yaml --set stages.sft.learning_rate=1e-4",
+        "示例：  chatwright train recipes/quickstart.yaml --set stages.sft.learning_rate=1e-4",
+    ),
+)
+def train(
+    recipe: Annotated[Path, typer.Argument(help=say("A YAML file.", "YAML 配方文件。"))],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help=say("Change the recipe; may be given several times.", "修改配方中的一项，可多次使用。"),
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help=say("The run's folder. Default: runs/NAME.", "输出文件夹，缺省为 runs/NAME。"),
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", help=say("The run's name. Default: the recipe's.", "本次训练的名称，缺省取自配方。"),
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help=say("Go on with a run that was stopped.", "继续中断的训练。"))
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help=say("Check the recipe and show what it takes.", "只检查配方并估算开销。"))
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help=say("Print one JSON object.", "输出一个 JSON 对象。"))
+    ] = False,
+) -> None:  # fmt: skip
+    """Run a recipe."""
+    from chatwright.train.outlook import outlook
+    from chatwright.train.recipe import load_recipe
+
+    wishes = [*(overrides or []), *([f"output={out}"] if out is not None else [])]
+    loaded = load_recipe(recipe, wishes, name=name)
+    plan = outlook(loaded)
+    if dry_run:
+        print_json(plan.to_json()) if as_json else _show(plan)
+        return
+    if not resume:
+        _show(plan, note=True)
+    from chatwright.cli.train_progress import progress_watcher
+    from chatwright.train.pipeline import run_recipe
+    from chatwright.train.report import read_report
+
+    with progress_watcher(sys.stderr) as watcher:
+        folder = run_recipe(loaded, resume=resume, watcher=watcher, language=language())
+    if as_json:
+        print_json({"path": str(folder), **read_report(folder)})
+    else:
+        _say_result(folder)
+
+
+def _show(plan: "Outlook", *, note: bool = False) -> None:
+    """The plan as a table: on stdout where it is what was asked for."""
+    from rich.console import Console
+
+    from chatwright.cli.train_plan import plan_table
+
+    Console(stderr=note, soft_wrap=False).print(plan_table(plan))
+
+
+def _say_result(folder: Path) -> None:
+    print_note(say(f"The report: {folder / 'report.html'}", f"报告：{folder / 'report.html'}"))
+    print_note(
+        say(f"Talk to it: chatwright chat -m {folder / 'model'}", f"与它对话：chatwright chat -m {folder / 'model'}")
+    )
+    print(folder)
