@@ -12,6 +12,12 @@ OBJECTIVES: dict[str, str] = {
     "mlm": "masked_lm:MaskedLM",
     "classify": "classify:Classify",
     "distill": "distill:Distill",
+    "reward": "reward:RewardModel",
+    "dpo": "dpo:DPO",
+    "kto": "kto:KTO",
+    "orpo": "orpo:ORPO",
+    "grpo": "grpo:GRPO",
+    "ppo": "ppo:PPO",
 }
 """Name → "module:class", the module within this package."""
 
