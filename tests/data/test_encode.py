@@ -83,7 +83,7 @@ def test_many_texts_at_once_are_the_same() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_dialogues_are_what_serving_renders(family: str) -> None:
-    """Up to each answer the model is trained on the very prompt that it will be given, default system prompt included."""
+    """Up to each answer: the very prompt that it will be given, the template's default system prompt included."""
     template = ChatTemplate(Tokenizer.from_folder(DATA / family))
     chat = messages("Why?", "Because.", "天空?", "Blue sky.")
     document = only(DialogueEncoder(template, 512)(Dialogue(chat)))

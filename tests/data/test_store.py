@@ -157,9 +157,15 @@ def test_what_is_no_store_is_named(tmp_path: Path) -> None:
 
 def test_a_store_that_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
     before = write(tmp_path / "s", [example(5)])
-    with pytest.raises(KeyboardInterrupt), StoreWriter(tmp_path / "s") as writer:
-        writer.append([example(50)])
+
+    def examples() -> Iterator[Example]:
+        yield example(50)
         raise KeyboardInterrupt
+
+    with StoreWriter(tmp_path / "s") as writer:
+        writer.append([example(50)])
+        with pytest.raises(KeyboardInterrupt):
+            writer.append(examples())
     assert os.listdir(tmp_path) == ["s"]
     assert_equal(ExampleStore.open(before.folder)[0], example(5))
 

@@ -13,8 +13,8 @@ from chatwright.data.encode import DialogueEncoder, TextEncoder
 from chatwright.data.example import Document, Example
 from chatwright.data.rows import Dialogue, Row, Text
 from chatwright.data.store import ExampleStore
-from chatwright.data.tokenize import build_store
-from chatwright.errors import ChatwrightError, InputError
+from chatwright.data.tokenize import build_store, open_prepared
+from chatwright.errors import ChatwrightError, ConfigError, InputError
 from chatwright.tokenizer import Tokenizer
 
 TOKENIZER = Tokenizer.from_folder(Path(__file__).parent / "chat" / "chatml")
@@ -67,6 +67,14 @@ def test_what_is_made_is_used_again_until_something_changes(tmp_path: Path) -> N
     ids.write_bytes(ids.read_bytes()[::-1])
     mended = build_store([dialogue("x")], encoder, folder, source="a")
     assert mended[0].documents[0].ids.tolist() == expected
+
+
+def test_a_prepared_store_serves_only_the_model_that_it_was_made_for(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    made = build_store([dialogue("x")], DialogueEncoder(TEMPLATE, 64), folder)
+    assert len(open_prepared(folder, DialogueEncoder(ChatTemplate(TOKENIZER), 64))) == len(made)
+    with pytest.raises(ConfigError, match="data prepare"):
+        open_prepared(folder, DialogueEncoder(TEMPLATE, 32))
 
 
 def test_progress_ends_with_everything(tmp_path: Path) -> None:

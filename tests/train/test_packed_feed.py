@@ -1,6 +1,7 @@
 """What a step learns from: the same whatever the number of processes and the micro-batch, each token once an epoch."""
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -186,7 +187,7 @@ def test_documents_within_a_row_do_not_see_each_other(tmp_path: Path) -> None:
     store = write(tmp_path / "s", [5, 6, 21], masked=False)
     for batch in epoch_of(feed_of(store, split_documents=True)):
         starts = np.cumsum([0, *batch.lengths])
-        for start, end in zip(starts, starts[1:], strict=False):
+        for start, end in pairwise(starts):
             ids = batch.input_ids_N[start:end]
             assert torch.equal(ids, ids[0] + torch.arange(len(ids)))
             assert batch.positions_N[start:end].tolist() == list(range(len(ids)))

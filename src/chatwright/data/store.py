@@ -2,7 +2,7 @@
 
 A store is a folder:
 
-    store.json          what is in it: counts, the fingerprint of what it was made from, each file's size and SHA-256
+    store.json          what is in it: counts, fingerprints of what it was made from, each file's size and SHA-256
     offsets.i64         where each document starts, in tokens over all shards; one more entry for the end
     value-NAME.f32      a number for each example (``label``, ``margin``)
     ids-00000.u16       the tokens of a shard (``.u32`` for a vocabulary beyond 65,536)
@@ -35,7 +35,8 @@ class Facts:
     """What ``store.json`` says.
 
     Attributes:
-        fingerprint: of what the store was made from.
+        encoder: fingerprint of the encoder that made the examples; empty where it has none.
+        source: fingerprint of the rows; empty where nobody said what they are.
         num_rows: rows that were read to make it.
         num_examples, num_documents, num_tokens, num_learned: what it holds; the last counts learned tokens.
         documents_per_example: 1, or 2 for preference pairs.
@@ -46,7 +47,8 @@ class Facts:
         files: name → (size in bytes, SHA-256).
     """
 
-    fingerprint: str
+    encoder: str
+    source: str
     num_rows: int
     num_examples: int
     num_documents: int

@@ -28,7 +28,7 @@ class StoreWriter:
     Args:
         folder: to be; an older store there is replaced when the new one is whole.
         vocab_size: ids are below it; None if unknown.
-        fingerprint: of what the examples are made from.
+        encoder, source: fingerprints of what the examples are made by and from.
         shard_tokens: a shard is closed when it has so many.
 
     Raises:
@@ -40,12 +40,13 @@ class StoreWriter:
         folder: str | Path,
         *,
         vocab_size: int | None = None,
-        fingerprint: str = "",
+        encoder: str = "",
+        source: str = "",
         shard_tokens: int = SHARD_TOKENS,
     ) -> None:
         self.folder = Path(folder)
         self._id_type = "u16" if vocab_size is not None and vocab_size <= 2**16 else "u32"
-        self._fingerprint = fingerprint
+        self._made_from = (encoder, source)
         self._shard_tokens = shard_tokens
         self._documents_per_example = 0
         self._num_examples = 0
@@ -111,7 +112,8 @@ class StoreWriter:
                     self._files.pop(mask_name(number)).remove()
             files = {name: file.close() for name, file in self._files.items()}
             facts = Facts(
-                fingerprint=self._fingerprint,
+                encoder=self._made_from[0],
+                source=self._made_from[1],
                 num_rows=self._num_examples if num_rows is None else num_rows,
                 num_examples=self._num_examples,
                 num_documents=self._num_examples * self._documents_per_example,

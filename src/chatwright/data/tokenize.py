@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -18,9 +18,9 @@ from chatwright.data.columns import Columns
 from chatwright.data.encode import RowEncoder
 from chatwright.data.example import Example
 from chatwright.data.rows import Row, Text
-from chatwright.data.store import FORMAT, INDEX, ExampleStore
+from chatwright.data.store import INDEX, ExampleStore
 from chatwright.data.store_writer import StoreWriter
-from chatwright.errors import ChatwrightError, InputError, StorageError, TemplateError
+from chatwright.errors import ChatwrightError, ConfigError, InputError, StorageError, TemplateError
 
 Encoder = Callable[[Row], Example | None]
 Progress = Callable[[int, int], None]
@@ -29,6 +29,24 @@ Progress = Callable[[int, int], None]
 _CHUNK_CHARS = 2**18
 _CHAT_CHARS = 4_096  # what a row that is no text counts for: rendering it takes as long as encoding so much text
 _FEW_CHUNKS = 8  # starting processes takes about a second, in which one alone has done as much
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What became of some rows.
+
+    Attributes:
+        columns: the examples.
+        tally: see :class:`~chatwright.data.encode.RowEncoder`.
+        num_rows: how many rows there were.
+        num_refused, refusal: how many the template or tokenizer refused, and why the first of them.
+    """
+
+    columns: Columns
+    tally: Counter[str]
+    num_rows: int
+    num_refused: int
+    refusal: str
 
 
 def build_store(
@@ -58,15 +76,15 @@ def build_store(
         StorageError: the folder cannot be written, or is something else than a store.
     """
     root = Path(folder)
-    fingerprint = _fingerprint(encoder, source)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(root.with_name(f".{root.name}.lock")):  # another process may be making the same store
-        if source is not None and (found := _reusable(root, fingerprint)) is not None:
+    made_by = encoder.fingerprint if isinstance(encoder, RowEncoder) else ""
+    made_from = "" if source is None else hashlib.sha256(source.encode()).hexdigest()
+    with _lock(root):
+        if source is not None and (found := _reusable(root, made_by, made_from)) is not None:
             return found
         vocab_size = encoder.tokenizer.vocab_size if isinstance(encoder, RowEncoder) else None
-        with StoreWriter(root, vocab_size=vocab_size, fingerprint=fingerprint) as writer:
+        with StoreWriter(root, vocab_size=vocab_size, encoder=made_by, source=made_from) as writer:
             account = _Account(max_refused)
-            for encoded in _encode_all(_chunks(rows), encoder, workers):
+            for encoded in encode_rows(rows, encoder, workers=workers):
                 account.add(encoded)
                 writer.write(encoded.columns)
                 if progress is not None:
@@ -75,30 +93,81 @@ def build_store(
             return writer.finish(num_rows=account.num_rows, tally=account.tally)
 
 
-def _fingerprint(encoder: Encoder, source: str | None) -> str:
-    own = encoder.fingerprint if isinstance(encoder, RowEncoder) else ""
-    return hashlib.sha256("\0".join([FORMAT, own, source or ""]).encode()).hexdigest()
+def encode_rows(rows: Iterable[Row], encoder: Encoder, *, workers: int | None = None) -> Iterator[Encoded]:
+    """Encode rows in chunks, in order.
+
+    Args:
+        rows: drawn a little ahead of what is yielded.
+        encoder, workers: as for :func:`build_store`.
+
+    Raises:
+        ChatwrightError: a process was ended from outside.
+    """
+    workers = workers or _num_cores()
+    chunks = _chunks(rows)
+    first = list(islice(chunks, _FEW_CHUNKS))
+    if workers == 1 or len(first) < _FEW_CHUNKS:
+        for chunk in chain(first, chunks):
+            yield _encode(chunk, encoder)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork would copy PyTorch's threads in whatever state they are
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(encoder,)) as pool:
+        pending = deque(pool.submit(_encode_in_worker, chunk) for chunk in islice(chain(first, chunks), 2 * workers))
+        rest = chain(first[2 * workers :], chunks)
+        try:
+            while pending:
+                done = pending.popleft().result()
+                pending.extend(pool.submit(_encode_in_worker, chunk) for chunk in islice(rest, 1))
+                yield done
+        except BrokenProcessPool:
+            raise ChatwrightError(
+                "a process that encodes the data was ended from outside, perhaps because memory is short; "
+                "use fewer of them (workers)"
+            ) from None
+        finally:
+            for future in pending:  # where the reader has stopped, do not finish what nobody will read
+                future.cancel()
 
 
-def _reusable(folder: Path, fingerprint: str) -> ExampleStore | None:
+def open_prepared(folder: str | Path, encoder: RowEncoder) -> ExampleStore:
+    """A store that was made before, by an equal encoder.
+
+    Raises:
+        ConfigError: it was made for another model, kind of rows or ``max_length``.
+        StorageError: there is none, or it is damaged.
+    """
+    store = ExampleStore.open(folder)
+    if store.facts.encoder != encoder.fingerprint:
+        raise ConfigError(
+            f"{folder} was prepared with another tokenizer, chat template, max_length or kind of rows; "
+            "prepare the data again for this model with `chatwright data prepare`"
+        )
+    return store
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Only one process at a time makes a store; the others wait, and find it made."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        lock.acquire()
+    except OSError as error:
+        raise StorageError(f"{folder.parent} cannot be written to: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _reusable(folder: Path, made_by: str, made_from: str) -> ExampleStore | None:
     """The store that is there, if it is whole and made from the same."""
     if (folder / INDEX).is_file():
         with suppress(StorageError):  # damaged: made anew
             store = ExampleStore.open(folder)
-            if store.facts.fingerprint == fingerprint:
+            if (store.facts.encoder, store.facts.source) == (made_by, made_from):
                 return store
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Encoded:
-    """What became of a chunk of rows; ``refusal`` is the first of the refused rows' errors."""
-
-    columns: Columns
-    tally: Counter[str]
-    num_rows: int
-    num_refused: int
-    refusal: str
 
 
 class _Account:
@@ -111,7 +180,7 @@ class _Account:
         self._num_refused = 0
         self._refusal = ""
 
-    def add(self, encoded: _Encoded) -> None:
+    def add(self, encoded: Encoded) -> None:
         self.num_rows += encoded.num_rows
         self.tally += encoded.tally
         self._num_refused += encoded.num_refused
@@ -148,38 +217,11 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def _encode_all(chunks: Iterator[list[Row]], encoder: Encoder, workers: int | None) -> Iterator[_Encoded]:
-    """Each chunk encoded, in order."""
-    workers = workers or _num_cores()
-    first = list(islice(chunks, _FEW_CHUNKS))
-    if workers == 1 or len(first) < _FEW_CHUNKS:
-        for chunk in chain(first, chunks):
-            yield _encode(chunk, encoder)
-        return
-    context = multiprocessing.get_context("spawn")  # a fork would copy PyTorch's threads in whatever state they are
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(encoder,)) as pool:
-        pending = deque(pool.submit(_encode_in_worker, chunk) for chunk in islice(chain(first, chunks), 2 * workers))
-        rest = chain(first[2 * workers :], chunks)
-        try:
-            while pending:
-                done = pending.popleft().result()
-                pending.extend(pool.submit(_encode_in_worker, chunk) for chunk in islice(rest, 1))
-                yield done
-        except BrokenProcessPool:
-            raise ChatwrightError(
-                "a process that encodes the data was ended from outside, perhaps because memory is short; "
-                "use fewer of them (workers)"
-            ) from None
-        finally:
-            for future in pending:  # where the reader has stopped, do not finish what nobody will read
-                future.cancel()
-
-
 def _num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _encode(rows: Sequence[Row], encoder: Encoder) -> _Encoded:
+def _encode(rows: Sequence[Row], encoder: Encoder) -> Encoded:
     refusals: list[str] = []
     try:
         examples, tally = _run(encoder, rows)
@@ -194,7 +236,7 @@ def _encode(rows: Sequence[Row], encoder: Encoder) -> _Encoded:
                 examples += one
                 tally += counted
     columns = Columns.of([example for example in examples if example is not None])
-    return _Encoded(columns, tally, len(rows), len(refusals), refusals[0] if refusals else "")
+    return Encoded(columns, tally, len(rows), len(refusals), refusals[0] if refusals else "")
 
 
 def _run(encoder: Encoder, rows: Sequence[Row]) -> tuple[list[Example | None], Counter[str]]:
@@ -213,5 +255,5 @@ def _start_worker(encoder: Encoder) -> None:
     _worker_encoder = encoder
 
 
-def _encode_in_worker(rows: Sequence[Row]) -> _Encoded:
+def _encode_in_worker(rows: Sequence[Row]) -> Encoded:
     return _encode(rows, _worker_encoder)
