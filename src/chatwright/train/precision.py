@@ -4,7 +4,7 @@ An update of a thousandth of a weight is lost in bfloat16's 8 bits, so the optim
 modules hold a bfloat16 copy of them, made anew after each step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from chatwright.errors import ConfigError
+
+Rounding = Callable[[str, Tensor], Tensor]
+"""Name and float32 value of a parameter → what the passes compute with in its place."""
 
 
 def compute_dtype(bf16: bool | Literal["auto"], device: torch.device) -> torch.dtype:
@@ -39,25 +42,31 @@ class MasterWeights:
         modules: by name; the names prefix those of the parameters ("model.layers.0 …").
         compute_dtype: the modules' floating-point parameters and buffers are cast to it, in place. float32 makes the
             modules' own parameters the masters: no copy, and every method below does nothing.
+        rounding: the modules hold what it makes of the masters; then there is a copy in float32 too.
 
     Attributes:
         parameters: name → float32 parameter, for the optimiser. Only those that require a gradient.
     """
 
-    def __init__(self, modules: dict[str, nn.Module], compute_dtype: torch.dtype) -> None:
+    def __init__(
+        self, modules: dict[str, nn.Module], compute_dtype: torch.dtype, *, rounding: Rounding | None = None
+    ) -> None:
+        self._rounding = rounding
         self.parameters: dict[str, nn.Parameter] = {}
         self._working: dict[str, nn.Parameter] = {}
         for prefix, module in modules.items():
             for name, parameter in module.named_parameters():
                 if not parameter.requires_grad:
                     parameter.data = parameter.data.to(compute_dtype)
-                elif compute_dtype == torch.float32:
+                elif compute_dtype == torch.float32 and rounding is None:
                     parameter.data = parameter.data.float()
                     self.parameters[f"{prefix}.{name}"] = parameter
                 else:
                     self.parameters[f"{prefix}.{name}"] = nn.Parameter(parameter.data.float())
                     self._working[f"{prefix}.{name}"] = parameter
-                    parameter.data = parameter.data.to(compute_dtype)
+                    parameter.data = parameter.data.to(compute_dtype, copy=True)
+        if rounding is not None:
+            self.publish()
 
     @torch.no_grad()
     def collect(self) -> None:
@@ -76,7 +85,8 @@ class MasterWeights:
     def publish(self) -> None:
         """Copy the masters into the modules; call after each optimiser step."""
         for name, working in self._working.items():
-            working.copy_(self.parameters[name])
+            master = self.parameters[name]
+            working.copy_(master if self._rounding is None else self._rounding(name, master))
 
     @contextmanager
     def exported(self) -> Iterator[None]:

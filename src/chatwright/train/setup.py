@@ -15,6 +15,7 @@ from chatwright.train.memory import MemoryEstimate, estimate_memory, rows_per_mi
 from chatwright.train.objective import Objective
 from chatwright.train.optimizers import Optimizers
 from chatwright.train.precision import MasterWeights, compute_dtype
+from chatwright.train.qat import int8_rounding
 from chatwright.train.recorder import Recorder
 from chatwright.train.schedule import Schedule
 from chatwright.train.stage import Stage
@@ -62,7 +63,8 @@ def prepare(stage: Stage, watcher: Watcher, world: World, resume_from: Path | No
         )
     device = model.embed.weight.device
     dtype = compute_dtype(settings.bf16, device)
-    masters = MasterWeights(trained_modules(stage), dtype)
+    rounding = int8_rounding(model) if settings.qat else None
+    masters = MasterWeights(trained_modules(stage), dtype, rounding=rounding)
     trainable = sum(parameter.numel() for parameter in masters.parameters.values())
     if not trainable:
         raise ConfigError(f"stage {stage.name}: no weight requires a gradient, so nothing can be learned")
