@@ -126,7 +126,7 @@ class _Loop:
         if objection is not None:
             state.optimizers.zero_grad()
             self._refuse(objection, batches, gradients)
-            return gradients.stop
+            return self._asked(gradients)
         state.guard.accept(gradients.loss)
         clip_gradients(state.masters.parameters.values(), gradients.norm, settings.max_grad_norm)
         state.optimizers.set_rate(self.prepared.schedule(self.taken - 1))
@@ -137,7 +137,11 @@ class _Loop:
         state.masters.publish()
         state.recorder.add(self.taken, gradients, state.optimizers.learning_rate)
         self.stage.objective.after_step(self.stage.model, self.taken)
-        return gradients.stop
+        return self._asked(gradients)
+
+    def _asked(self, gradients: Gradients) -> bool:
+        """Whether to stop: all processes after the same step, so what counts is what they told each other in it."""
+        return gradients.stop if self.world.size > 1 else self.stop.name is not None
 
     def _gradients(self) -> tuple[Sequence[Batch], Gradients]:
         """Those of the next step, in smaller micro-batches where memory does not suffice."""

@@ -92,10 +92,11 @@ def estimate_memory(
 def layer_activation(config: ModelConfig, layer: int) -> int:
     """Numbers of one token that a layer keeps for its backward pass."""
     hidden, query, key = config.hidden_size, config.num_heads * config.head_size, config.kv_heads * config.head_size
-    kept = 4 * hidden  # the residual stream before each norm, and what the norms make of it
+    norm = 2 if config.norm == "rms" else 1  # its input; PyTorch's RMSNorm keeps what it is before the weight, too
+    kept = 2 * (norm + 1) * hidden  # two norms and what they give to the projections
     kept += 3 * query + 2 * key  # rotated queries, keys and values; the attention's result in two layouts
-    kept += query + key if config.qk_norm else 0
-    kept += 2 * hidden if config.norm_placement == "sandwich" else 0
+    kept += norm * (query + key) if config.qk_norm else 0
+    kept += 2 * norm * hidden if config.norm_placement == "sandwich" else 0
     kept += hidden if config.dropout else 0  # masks of a byte each
     per_unit = 4 if config.gated else 2
     if config.moe is not None and config.is_moe(layer):

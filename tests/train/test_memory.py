@@ -1,0 +1,103 @@
+"""What training takes, as estimated, against what PyTorch really keeps."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from chatwright.model import ModelConfig, MoEConfig, build_model, count_parameters
+from chatwright.train.batch import Batch
+from chatwright.train.likelihood import hidden_states
+from chatwright.train.memory import estimate_memory, is_out_of_memory, rows_that_fit
+from chatwright.train.optimizers import Optimizers
+from chatwright.train.settings import StageSettings
+from tests.train.doubles import MadeUpFeed
+
+BASE = ModelConfig(
+    vocab_size=64, hidden_size=64, num_layers=4, num_heads=4, num_kv_heads=2, intermediate_size=160, qk_norm=True
+)
+SHAPES: dict[str, ModelConfig] = {
+    "qwen3": BASE,
+    "llama": BASE.replace(qk_norm=False),
+    "gemma": BASE.replace(norm_placement="sandwich", feed_forward="geglu"),
+    "gpt2": BASE.replace(
+        position="learned", norm="layer", feed_forward="gelu_tanh", qk_norm=False, num_kv_heads=4, qkv_bias=True
+    ),
+    "experts": BASE.replace(moe=MoEConfig(num_experts=8, num_experts_per_token=2, intermediate_size=64)),
+}
+
+
+def kept_per_token(config: ModelConfig, batch: Batch) -> float:
+    """Bytes that a forward pass keeps for the backward pass, weights left out, each piece of memory counted once."""
+    model = build_model(config)
+    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    sizes: dict[int, int] = {}
+    alive = []
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            alive.append(tensor)  # or its address would be given to the next one
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        hidden = hidden_states(model, batch)
+    assert hidden.requires_grad
+    return sum(sizes.values()) / len(batch.input_ids_N)
+
+
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_activations(name: str) -> None:
+    (batch,) = MadeUpFeed(rows_per_step=8, rows_per_micro_batch=8).micro_batches(0)
+    estimated = estimate_memory(SHAPES[name], dtype=torch.float32).activation_per_token
+    real = kept_per_token(SHAPES[name], batch)
+    assert real <= estimated < 1.6 * real
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_moments(optimizer: Any) -> None:
+    model = build_model(SHAPES["experts"])
+    parameters = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
+    optimizers = Optimizers(parameters, StageSettings(optimizer=optimizer))
+    for parameter in parameters.values():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizers.step()
+    real = sum(value.nbytes for value in optimizers.state().values())
+    estimate = estimate_memory(SHAPES["experts"], dtype=torch.float32, optimizer=optimizer)
+    assert estimate.optimizer == pytest.approx(real, rel=0.03)
+
+
+def test_master_weights_and_adapters() -> None:
+    whole = estimate_memory(BASE, dtype=torch.bfloat16, mean=True)
+    size = count_parameters(BASE)
+    assert (whole.weights, whole.masters, whole.mean) == (2 * size, 4 * size, 4 * size)
+    adapters = estimate_memory(BASE, dtype=torch.bfloat16, trainable=100)
+    assert (adapters.weights, adapters.masters, adapters.optimizer) == (2 * size, 400, 800)
+    assert estimate_memory(BASE, dtype=torch.float32).masters == 0
+    again = estimate_memory(BASE, dtype=torch.bfloat16, recompute=True)
+    assert again.activation_per_token < whole.activation_per_token
+
+
+def test_rows_are_divided_evenly() -> None:
+    estimate = estimate_memory(BASE, dtype=torch.float32)
+    feed = MadeUpFeed(rows_per_step=10)
+    row = estimate.activation_per_token * feed.tokens_per_row
+
+    def rows(free: int | None, world_size: int = 1) -> int:
+        return rows_that_fit(feed, estimate, torch.device("cpu"), present=0, world_size=world_size, free=free)
+
+    assert rows(None) == 10
+    assert rows(0) == 1
+    enough_for_nine = int((estimate.fixed + 9.5 * row) / 0.8)
+    assert rows(enough_for_nine) == 5  # twice five, and not nine and one
+    assert rows(enough_for_nine, world_size=2) == 5
+    assert rows(enough_for_nine, world_size=4) == 3
+
+
+def test_what_counts_as_out_of_memory() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not is_out_of_memory(RuntimeError("shapes do not fit"))
