@@ -187,6 +187,10 @@ def _adapted(name: str, fewshot: int | None, form: str | None) -> "Task":
             changes |= {"fewshot_data": None, "fewshot_answer": None}
     if form is not None:
         changes["form"] = form
+    for key in [key for key in changes if not task.knows(key)]:
+        del changes[key]
+        if key in ("fewshot", "form"):
+            print_note(say(f"--{key} means nothing to {task.name}", f"--{key} 对 {task.name} 无意义"))
     return task.replace(**changes) if changes else task
 
 

@@ -1,6 +1,7 @@
 """How near one text is to another: comparisons that treat Chinese and English alike. Pure functions on strings."""
 
 import re
+import string
 import unicodedata
 from collections import Counter
 from decimal import Decimal, InvalidOperation
@@ -25,8 +26,15 @@ def loose(text: str) -> str:
     Source:
         Rajpurkar et al. 2016 (SQuAD), arXiv 1606.05250, section 6.1; extended to all Unicode punctuation.
     """
-    kept = "".join(" " if unicodedata.category(char)[0] == "P" else char for char in tidy(text).lower())
+    kept = "".join(_unmarked(char) for char in tidy(text).lower())
     return " ".join(_ARTICLES.sub(" ", kept).split())
+
+
+def _unmarked(char: str) -> str:
+    """Punctuation of ASCII is dropped, as in SQuAD's own script; other punctuation parts words."""
+    if char in string.punctuation:
+        return ""
+    return " " if unicodedata.category(char)[0] == "P" else char
 
 
 def tokens(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from chatwright.chat import Message
-from chatwright.data.rows import Dialogue, Labelled, Preference, Prompt, Row, Text
+from chatwright.data.rows import Labelled, Preference, Prompt, Row, Text
 from chatwright.data.settings import DataSettings
 from chatwright.data.sources import read_rows, source_records
 from chatwright.errors import ConfigError, DownloadError, InputError
@@ -126,8 +126,6 @@ class _Maker:
                 return Question(messages, (answer,))
             case Prompt():
                 raise InputError(f"task {self._task.name}: a row has no answer, so nothing can be right; add an answer")
-            case Dialogue(messages):
-                return Question(messages[:-1], (messages[-1].content or "",))
             case Preference(prompt, chosen, rejected):
                 return Question(prompt, (_joined(chosen), _joined(rejected)))
             case Text(text):
@@ -163,7 +161,7 @@ Template = Callable[[Mapping[str, Any]], str]
 Expression = Callable[[Mapping[str, Any]], Any]
 
 _ROWS: dict[str, tuple[type, ...]] = {
-    "generate": (Prompt, Dialogue),
+    "generate": (Prompt,),  # which also turns a chat's last answer into the right one
     "preference": (Preference,),
     "perplexity": (Text,),
 }

@@ -99,6 +99,10 @@ class Task(Settings):
             _check_pattern(self.extract)
         return self
 
+    def knows(self, key: str) -> bool:
+        """Whether a setting means anything to this kind of task."""
+        return key in _COMMON | _OF_KIND[self.kind]
+
     def replace(self, **changes: Any) -> "Task":
         """A copy with other values, checked as they all are."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
