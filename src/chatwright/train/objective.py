@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from chatwright.chat import ChatTemplate
 from chatwright.data.example import Example
 from chatwright.data.rows import Row
+from chatwright.data.store import ExampleStore
 from chatwright.model import GPT
 from chatwright.tokenizer import Tokenizer
 from chatwright.train.batch import Batch
@@ -86,6 +87,10 @@ class Objective(ABC):
 
     def feed(self, rows: Iterable[Row]) -> Feed | None:
         """A feed of the objective's own, which makes its batches from prompts as it trains; None: examples on disk."""
+        return None
+
+    def draw(self, store: ExampleStore) -> Feed | None:
+        """A feed of examples on disk that are drawn in the objective's own way; None: packed rows in random order."""
         return None
 
     def prepare(self, batches: Sequence[Batch]) -> None:  # noqa: B027 - most objectives have nothing to do

@@ -156,6 +156,8 @@ class StageRun:
             own = goal.feed(stage_rows(self.recipe, self.name, self.kind).train)
             assert own is not None
             return own
+        if (drawn := goal.draw(data.train)) is not None:
+            return drawn
         rows = rows_per_step(self.settings, self.world.size, self.name)
         return feed_of(data.train, self.settings, self.kind, rows_per_step=rows, seed=self.seed, world=self.world)
 

@@ -9,6 +9,7 @@ from chatwright.train.objective import Objective
 OBJECTIVES: dict[str, str] = {
     "pretrain": "causal:Pretrain",
     "sft": "sft:SFT",
+    "private_sft": "private_sft:PrivateSFT",
     "mlm": "masked_lm:MaskedLM",
     "classify": "classify:Classify",
     "distill": "distill:Distill",
