@@ -1,12 +1,15 @@
-"""A program for tests: runs a recipe, and kills itself without warning at a given moment.
+"""A program for tests: runs a recipe in processes that kill themselves without warning, each at its moment.
 
-``python -m tests.train.killed_run RECIPE FOLDER MOMENT``; the moment is ``step:N``, ``saved:N``, ``ended:STAGE``,
-``writing:STAGE`` or ``never``. It goes on with what the folder holds.
+``python -m tests.train.killed_run RECIPE FOLDER MOMENT…``; a moment is ``step:N``, ``saved:N``, ``ended:STAGE``,
+``writing:STAGE`` or ``never``. Each process goes on with what the one before left in the folder.
+
+The processes are forks of one that has imported everything and computed nothing: an import takes longer than a run.
 """
 
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,13 +45,29 @@ class Killer(RunWatcher):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Run."""
-    recipe, folder, moment = arguments
+def run(recipe: str, folder: str, moment: str) -> None:
+    """Run until the moment comes."""
     killer = Killer(moment)
     run_folder.sync_tree = killer.writing
     loaded = load_recipe(recipe, [f"output={folder}"])
     run_recipe(loaded, resume=Path(folder, "recipe.yaml").exists(), watcher=killer)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """A process for each moment; fails where one does not end as it should."""
+    recipe, folder, *moments = arguments
+    for moment in moments:
+        process = os.fork()
+        if not process:
+            try:
+                run(recipe, folder, moment)
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        if status != (0 if moment == "never" else -signal.SIGKILL):
+            sys.exit(f"{moment}: the process ended with {status}")
 
 
 if __name__ == "__main__":
