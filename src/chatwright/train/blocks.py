@@ -31,7 +31,7 @@ def running_blocks(model: GPT, *, recompute: bool, compiled: bool) -> Iterator[N
             if compiled:
                 forward = torch.compile(forward)
             if recompute:
-                forward = _Recomputed(forward)
+                forward = Recomputed(forward)
             if compiled or recompute:
                 block.forward = forward
         yield
@@ -41,7 +41,9 @@ def running_blocks(model: GPT, *, recompute: bool, compiled: bool) -> Iterator[N
             block.__dict__.pop("forward", None)
 
 
-class _Recomputed:
+class Recomputed:
+    """A function whose inner values are not kept for the backward pass, but computed again."""
+
     def __init__(self, forward: Callable[..., Any]) -> None:
         self.forward = forward
 

@@ -3,6 +3,7 @@
 Shape legend: N tokens of the batch, M labelled positions, D documents, C hidden width, V vocabulary.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,15 +11,20 @@ from torch import Tensor
 from torch.autograd import Function
 
 from chatwright.model import GPT
+from chatwright.train import logits
 from chatwright.train.batch import IGNORED, Batch
+from chatwright.train.cpu import forward as fused
 from chatwright.train.packed import PackedAttend
 
-# Logits of so many positions exist at once. Measured on 2 cores with V = 8,192: 256 to 1,024 are equally fast.
-_CHUNK = 512
+# So many logits exist at once (32 MiB in bfloat16). Measured on 2 cores with V = 8,192, the loss with its gradients:
+# 78 ms in chunks of 256 positions, 88 of 1,024, 64 of 2,048, 63 of 4,096.
+_LOGITS = 1 << 24
 
 
 def hidden_states(model: GPT, batch: Batch) -> Tensor:
     """What the output head reads, [N, C]; documents do not see each other."""
+    if fused.supports(model):
+        return fused.hidden_states(model, batch)
     attend = PackedAttend.of(batch, causal=model.config.causal)
     output = model(batch.input_ids_N[None], positions=batch.positions_N[None], attend=attend, num_logits=0)
     hidden: Tensor = output.last_hidden_state[0]
@@ -56,7 +62,12 @@ def token_log_probs(model: GPT, batch: Batch, *, temperature: float = 1.0) -> Te
         batch: what is scored.
         temperature: logits are divided by it, as the sampler does.
     """
-    hidden_MC, labels_M = _labelled(hidden_states(model, batch), batch)
+    return label_log_probs(model, hidden_states(model, batch), batch, temperature=temperature)
+
+
+def label_log_probs(model: GPT, hidden_NC: Tensor, batch: Batch, *, temperature: float = 1.0) -> Tensor:
+    """As :func:`token_log_probs`, where the hidden states are known already; only the output head is run."""
+    hidden_MC, labels_M = _labelled(hidden_NC, batch)
     values: Tensor = _LogProbs.apply(hidden_MC, head_weight(model), labels_M, temperature)  # type: ignore[no-untyped-call]
     return values
 
@@ -87,33 +98,26 @@ def _labelled(hidden_NC: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     return hidden_NC.index_select(0, rows), batch.labels_N.index_select(0, rows)
 
 
+def _chunks(count: int, vocab_size: int) -> Iterator[slice]:
+    """Positions whose logits are made together."""
+    size = max(_LOGITS // vocab_size, 1)
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
 class _SummedCrossEntropy(Function):
     """Sum of -log p(label) + z_loss * log(Z)²; gradients are made in the forward pass and scaled in the backward."""
 
     @staticmethod
     def forward(ctx: Any, hidden_MC: Tensor, weight_VC: Tensor, labels_M: Tensor, z_loss: float) -> Tensor:
-        weight = weight_VC.to(hidden_MC.dtype)
-        wants_hidden, wants_weight = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
-        hidden_grad = torch.empty_like(hidden_MC) if wants_hidden else None
-        weight_grad = torch.zeros_like(weight_VC, dtype=torch.float32) if wants_weight else None
+        weight = weight_VC.detach().to(hidden_MC.dtype)
+        gradients = _HeadGradients(ctx, hidden_MC, weight)
         total = torch.zeros((), dtype=torch.float32, device=hidden_MC.device)
-        for start in range(0, len(labels_M), _CHUNK):
-            chunk, labels = hidden_MC[start : start + _CHUNK], labels_M[start : start + _CHUNK, None]
-            logits = (chunk @ weight.T).float()
-            log_z = torch.logsumexp(logits, dim=-1, keepdim=True)
-            total += (log_z - logits.gather(1, labels) + z_loss * log_z.square()).sum()
-            if not (wants_hidden or wants_weight):
-                continue
-            gradient = (logits - log_z).exp_()
-            if z_loss:
-                gradient *= 1 + 2 * z_loss * log_z
-            gradient.scatter_add_(1, labels, torch.full_like(log_z, -1.0))
-            gradient = gradient.to(hidden_MC.dtype)
-            if hidden_grad is not None:
-                torch.mm(gradient, weight, out=hidden_grad[start : start + _CHUNK])
-            if weight_grad is not None:
-                weight_grad += gradient.T @ chunk
-        ctx.save_for_backward(hidden_grad, None if weight_grad is None else weight_grad.to(weight_VC.dtype))
+        for chunk in _chunks(len(labels_M), len(weight)):
+            losses, gradient = logits.loss_and_gradient(hidden_MC[chunk] @ weight.T, labels_M[chunk], z_loss)
+            total += losses.sum()
+            gradients.add(chunk, gradient)
+        ctx.save_for_backward(*gradients.done(weight_VC.dtype))
         return total
 
     @staticmethod
@@ -132,14 +136,11 @@ class _LogProbs(Function):
 
     @staticmethod
     def forward(ctx: Any, hidden_MC: Tensor, weight_VC: Tensor, labels_M: Tensor, temperature: float) -> Tensor:
-        weight = weight_VC.to(hidden_MC.dtype)
+        weight = weight_VC.detach().to(hidden_MC.dtype)
         values = torch.empty(len(labels_M), dtype=torch.float32, device=hidden_MC.device)
         log_z = torch.empty_like(values)
-        for start in range(0, len(labels_M), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            logits = (hidden_MC[chunk] @ weight.T).float() / temperature
-            log_z[chunk] = torch.logsumexp(logits, dim=-1)
-            values[chunk] = logits.gather(1, labels_M[chunk, None]).squeeze(1) - log_z[chunk]
+        for chunk in _chunks(len(labels_M), len(weight)):
+            values[chunk], log_z[chunk] = logits.log_probs(hidden_MC[chunk] @ weight.T, labels_M[chunk], temperature)
         ctx.save_for_backward(hidden_MC, weight_VC, labels_M, log_z)
         ctx.temperature = temperature
         return values
@@ -148,17 +149,35 @@ class _LogProbs(Function):
     def backward(ctx: Any, grad_M: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         hidden_MC, weight_VC, labels_M, log_z = ctx.saved_tensors
         weight = weight_VC.to(hidden_MC.dtype)
-        hidden_grad = torch.empty_like(hidden_MC) if ctx.needs_input_grad[0] else None
-        weight_grad = torch.zeros_like(weight_VC, dtype=torch.float32) if ctx.needs_input_grad[1] else None
-        for start in range(0, len(labels_M), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            logits = (hidden_MC[chunk] @ weight.T).float() / ctx.temperature
-            scale = grad_M[chunk, None] / ctx.temperature
-            gradient = (logits - log_z[chunk, None]).exp_() * -scale
-            gradient.scatter_add_(1, labels_M[chunk, None], scale)
-            gradient = gradient.to(hidden_MC.dtype)
-            if hidden_grad is not None:
-                torch.mm(gradient, weight, out=hidden_grad[chunk])
-            if weight_grad is not None:
-                weight_grad += gradient.T @ hidden_MC[chunk]
-        return hidden_grad, None if weight_grad is None else weight_grad.to(weight_VC.dtype), None, None
+        gradients = _HeadGradients(ctx, hidden_MC, weight)
+        for chunk in _chunks(len(labels_M), len(weight)):
+            gradient = logits.log_probs_gradient(
+                hidden_MC[chunk] @ weight.T, labels_M[chunk], ctx.temperature, log_z[chunk], grad_M[chunk]
+            )
+            gradients.add(chunk, gradient)
+        return *gradients.done(weight_VC.dtype), None, None
+
+
+class _HeadGradients:
+    """What the logits' gradient means for the hidden states and the head's matrix, as far as either is wanted."""
+
+    def __init__(self, ctx: Any, hidden_MC: Tensor, weight: Tensor) -> None:
+        self._hidden, self._weight = hidden_MC, weight
+        self._hidden_grad = torch.empty_like(hidden_MC) if ctx.needs_input_grad[0] else None
+        self._wants_weight: bool = ctx.needs_input_grad[1]
+        self._weight_grad: Tensor | None = None
+
+    def add(self, chunk: slice, gradient: Tensor) -> None:
+        """``gradient`` [., V] of the logits of these positions, in the dtype of computation."""
+        if self._hidden_grad is not None:
+            torch.mm(gradient, self._weight, out=self._hidden_grad[chunk])
+        if self._wants_weight:
+            part = gradient.T @ self._hidden[chunk]
+            # Chunks add up in float32: in bfloat16 the last of many would be rounded away.
+            self._weight_grad = part.float() if self._weight_grad is None else self._weight_grad.add_(part)
+
+    def done(self, weight_dtype: torch.dtype) -> tuple[Tensor | None, Tensor | None]:
+        """Gradients of the hidden states [M, C] and of the head [V, C]."""
+        if self._wants_weight and self._weight_grad is None:
+            self._weight_grad = torch.zeros_like(self._weight)
+        return self._hidden_grad, None if self._weight_grad is None else self._weight_grad.to(weight_dtype)
