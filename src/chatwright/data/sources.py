@@ -4,14 +4,18 @@ Everything streams: a row is read, understood, cleaned and handed on before the 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from chatwright.data.builtin import PREFIX, builtin_rows
+from chatwright.data.clean import Cleaner
+from chatwright.data.contamination import EvaluationTexts
 from chatwright.data.dataset_info import FILE_NAME, entry_settings, is_dataset_info
+from chatwright.data.dedup import duplicates
 from chatwright.data.finding import find_files, hub_name
 from chatwright.data.formats import KIND_KEYS, Kinds, parse_row
 from chatwright.data.hub import hub_records
@@ -19,7 +23,7 @@ from chatwright.data.mixture import mixed
 from chatwright.data.records import Reading, Record, read_records
 from chatwright.data.renaming import renamed
 from chatwright.data.report import DataReport
-from chatwright.data.row_texts import is_empty
+from chatwright.data.row_texts import is_empty, with_texts
 from chatwright.data.rows import Row, Text
 from chatwright.data.settings import DataSettings
 from chatwright.errors import ConfigError, InputError
@@ -50,6 +54,8 @@ def read_rows(
     """
     if settings.weight is not None:
         raise ConfigError(f"weight of {settings.label} has no effect: it is no part of a mixture")
+    if redact is None and _wants_redaction(settings):
+        raise ConfigError(f"pii is set for {settings.label}, but nothing here can find personal data; leave it out")
     own = DataReport() if report is None else report
     for row in _rows(settings, kinds, own, redact):
         own.kept += 1
@@ -83,7 +89,39 @@ def _rows(settings: DataSettings, kinds: Kinds, report: DataReport, redact: Reda
         weights = [part.weight for part in settings.path if part.weight is not None]
         parts = [partial(_rows, part, kinds, report, redact) for part in settings.path]
         rows = mixed(parts, weights or None, weigh_by=settings.weigh_by, stopping=settings.stopping)
-    return islice(rows, settings.limit)
+    return islice(_refined(rows, settings, report, redact), settings.limit)
+
+
+def _refined(rows: Iterator[Row], settings: DataSettings, report: DataReport, redact: Redact | None) -> Iterator[Row]:
+    """Rows mended, filtered, without personal data, without duplicates: in this order, so that what has become equal
+    by mending counts as equal, and nothing of the evaluation data hides behind a placeholder."""
+    cleaner = Cleaner(settings.clean, report) if settings.clean else None
+    evaluation = EvaluationTexts(_evaluation_items(settings.contamination)) if settings.contamination else None
+    with duplicates(settings.dedup) if settings.dedup else nullcontext() as is_duplicate:
+        for row in rows:
+            kept = cleaner(row) if cleaner else row
+            if kept is None:
+                continue
+            if evaluation is not None and kept in evaluation:
+                report.dropped["in the evaluation data"] += 1
+                continue
+            if settings.pii:
+                assert redact is not None
+                scrubbed = with_texts(kept, redact)
+                report.changed["redacted"] += scrubbed is not kept
+                kept = scrubbed
+            if is_duplicate is not None and is_duplicate(kept):
+                report.duplicates += 1
+                continue
+            yield kept
+
+
+def _evaluation_items(sources: Iterable[DataSettings]) -> Iterator[Mapping[str, Any] | Row]:
+    for source in sources:
+        if isinstance(source.path, str):
+            yield from source_records(source)
+        else:
+            yield from _evaluation_items(source.path)
 
 
 def _resolved(settings: DataSettings) -> DataSettings:
@@ -150,6 +188,10 @@ def _file_records(settings: DataSettings, kinds: Kinds, report: DataReport) -> I
             yield record
         if record is None:
             report.add_note(f"{file} is empty")
+
+
+def _wants_redaction(settings: DataSettings) -> bool:
+    return settings.pii or (not isinstance(settings.path, str) and any(map(_wants_redaction, settings.path)))
 
 
 def _refuse(settings: DataSettings, keys: tuple[str, ...], what: str) -> None:
