@@ -7,7 +7,7 @@ from itertools import chain
 
 import pytest
 
-from chatwright.data.quickstart import chats, preferences, questions, texts
+from chatwright.data.quickstart import chats, preferences, questions, sums, texts
 from chatwright.data.quickstart.exchange import held_out
 from chatwright.data.quickstart.facts import RELATIONS
 from chatwright.data.quickstart.numbers import pair
@@ -22,6 +22,8 @@ def _training_messages() -> Iterator[str]:
     yield from (row.text for row in texts())
     for dialogue in chats():
         yield from (message.content or "" for message in dialogue.messages)
+    for prompt in sums():
+        yield from (message.content or "" for message in prompt.messages)
     for row in preferences():
         yield from (message.content or "" for message in chain(row.prompt, row.chosen, row.rejected))
 
@@ -32,7 +34,7 @@ def trained_on() -> list[str]:
 
 
 def test_the_same_seed_makes_the_same_rows() -> None:
-    for make in (texts, chats, preferences):
+    for make in (texts, chats, preferences, sums):
         assert list(make(50)) == list(make(50))
         assert list(make(50)) != list(make(50, seed=1))
 

@@ -59,10 +59,22 @@ def _stand_ins(name: str, folder: Path, model: Path) -> list[str]:
     if recipe.tokenizer is not None and recipe.tokenizer.from_ is not None:
         overrides.append(f"tokenizer={model}")
     for stage, settings in recipe.stages.items():
-        for key in ("teacher", "reward_model"):
-            if settings.get(key):
-                overrides.append(f"stages.{stage}.{key}={model}")
+        if settings.get("teacher"):
+            overrides.append(f"stages.{stage}.teacher={model}")
+        if ".py:" not in settings.get("reward_funcs", ".py:"):  # the folder of a reward model
+            overrides.append(f"stages.{stage}.reward_funcs={RECIPES / 'rewards.py'}:right_in_a_sentence")
     return [*overrides, "device=cpu"]
+
+
+def _few(recipe: Recipe, stage: str) -> list[str]:
+    """Settings of a stage of two small steps."""
+    given = recipe.stages[stage]
+    few = ["max_steps=2", "max_length=128", "eval_steps=2", "save_steps=2", "torch_compile=false"]
+    if recipe.objective_of(stage) == "private_sft":
+        return [*few, "expected_batch_size=4"]
+    if "max_completion_length" in given:
+        few.append("max_completion_length=8")
+    return [*few, f"train_batch_size={given.get('num_generations', 2)}"]
 
 
 def test_is_planned_in_full(name: str, tmp_path: Path, tiny_model_dir: Path) -> None:
@@ -87,8 +99,7 @@ def test_takes_its_first_steps(name: str, tmp_path: Path, tiny_model_dir: Path) 
     if recipe.tokenizer is not None and recipe.tokenizer.vocab_size:
         small.append("tokenizer.vocab_size=300")
     for stage in recipe.stages:
-        small += [f"stages.{stage}.{key}" for key in ("max_steps=2", "train_batch_size=2", "max_length=128")]
-        small += [f"stages.{stage}.{key}" for key in ("torch_compile=false", "eval_steps=2", "save_steps=2")]
+        small += [f"stages.{stage}.{key}" for key in _few(recipe, stage)]
     folder = run_recipe(load_recipe(RECIPES / f"{name}.yaml", [*overrides, *small]))
     steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
     assert {step["stage"] for step in steps if "loss" in step} == set(recipe.stages)

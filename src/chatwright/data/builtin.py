@@ -13,6 +13,7 @@ BUILTIN: dict[str, Callable[[], Iterable[Row]]] = {
     "quickstart/text": quickstart.texts,
     "quickstart/chats": quickstart.chats,
     "quickstart/preferences": quickstart.preferences,
+    "quickstart/sums": quickstart.sums,
     "quickstart/questions": quickstart.questions,
 }
 """Name to a function that makes the rows anew, always the same ones in the same order."""

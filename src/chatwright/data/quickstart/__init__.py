@@ -59,13 +59,13 @@ def texts(count: int = 8_000, seed: int = 0) -> Iterator[Text]:
 
 
 def chats(count: int = 9_000, seed: int = 0) -> Iterator[Dialogue]:
-    """Chats of one to five questions."""
+    """Chats of one to five questions, now and then of a dozen."""
     random = Random(f"quickstart chats {seed}")
     for _ in range(count):
         language, curt = random.choice(LANGUAGES), random.random() < 0.5
         messages: list[Message] = []
         personal = random.random() < 0.4
-        for turn in range(random.choice((1, 2, 3, 4, 5))):
+        for turn in range(random.choice((1, 1, 2, 2, 3, 3, 4, 5, 12))):
             pool = {**_EXAMINED, **_UNEXAMINED}
             if turn or not personal:
                 pool = {skill: weight for skill, weight in pool.items() if skill not in _ABOUT_THE_USER}
@@ -88,6 +88,16 @@ def preferences(count: int = 2_000, seed: int = 0) -> Iterator[Preference]:
         yield Preference(
             _prompt(exchange, random), (Message("assistant", exchange.answer),), (Message("assistant", rejected),)
         )
+
+
+def sums(count: int = 2_000, seed: int = 0) -> Iterator[Prompt]:
+    """Questions about numbers that reinforcement learning may try its hand at; none of them is held out."""
+    random = Random(f"quickstart sums {seed}")
+    for _ in range(count):
+        skill = random.choice((addition, subtraction, comparison))
+        exchange = for_training(skill, random, random.choice(LANGUAGES))
+        extra = {"skill": exchange.skill, "language": exchange.language}
+        yield Prompt(_prompt(exchange), exchange.answer, extra)
 
 
 def questions(per_skill: int = 20, seed: int = 0) -> Iterator[Prompt]:

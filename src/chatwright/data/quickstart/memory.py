@@ -279,9 +279,9 @@ def _told(topic: Topic, number: int, value: str) -> Combination:
 
 
 def _interlude(random: Random, language: Language) -> list[Turn]:
-    """Up to two turns about something else."""
+    """A few turns about something else."""
     turns = []
-    for _ in range(random.choice((0, 0, 1, 1, 2))):
+    for _ in range(random.choice((0, 0, 1, 1, 2, 5))):
         skill = random.choice((small_talk, small_talk, addition, comparison, facts))
         exchange = for_training(skill, random, language)
         turns.append((exchange.question, exchange.answer))
