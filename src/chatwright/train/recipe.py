@@ -16,7 +16,7 @@ from chatwright.model.presets import PRESETS, preset
 from chatwright.train.explain import checked, nearest
 from chatwright.train.recipe_source import read_values
 from chatwright.train.scaling import config_of_depth
-from chatwright.train.settings import Settings, StageSettings
+from chatwright.train.settings import GrowSettings, Settings, StageSettings
 
 Reporter = Literal["tensorboard", "wandb", "swanlab"]
 
@@ -35,6 +35,7 @@ class ModelSettings(Settings):
     depth: int | None = Field(None, ge=1, le=128, description="the one dial: layers; width and heads follow")
     from_: str | None = Field(None, alias="from", description="a model: folder, .gguf file, catalogue or hub name")
     adapter: str | None = Field(None, description="folder of a LoRA adapter (peft) that is merged into the model")
+    grow: GrowSettings | None = Field(None, description="changes of a trained model's shape")
     shape: Mapping[str, Any] = Field(default_factory=dict, description="fields of the shape to change")
 
     @model_validator(mode="before")
@@ -48,9 +49,9 @@ class ModelSettings(Settings):
         if values.get("from") in PRESETS and not _is_model(values["from"]):
             values["preset"] = values.pop("from")
         shape = dict(values.pop("shape", {}))
-        for key in set(values) - {"preset", "depth", "from", "adapter"}:
+        for key in set(values) - {"preset", "depth", "from", "adapter", "grow"}:
             if key not in _SHAPE_FIELDS:
-                known = [*_SHAPE_FIELDS, "preset", "depth", "from", "adapter"]
+                known = [*_SHAPE_FIELDS, "preset", "depth", "from", "adapter", "grow"]
                 raise ValueError(f"unknown key {key} (= {values[key]!r}); {nearest(key, known)}")
             shape[key] = values.pop(key)
         return {**values, "shape": shape}
@@ -64,12 +65,15 @@ class ModelSettings(Settings):
             raise ValueError("give preset, depth, from, or a shape (hidden_size, num_layers and num_heads)")
         if self.adapter is not None and (self.preset or self.depth):
             raise ValueError("an adapter belongs to a trained model; give `from` beside it, or nothing")
+        if self.grow is not None and self.from_scratch:
+            raise ValueError("grow changes a trained model, and this one is new; give `from`, or the shape you want")
         return self
 
     @model_serializer
     def _flat(self) -> dict[str, Any]:
         """As it is written in a recipe."""
-        given = {"preset": self.preset, "depth": self.depth, "from": self.from_, "adapter": self.adapter}
+        grow = None if self.grow is None else self.grow.model_dump(mode="json", exclude_defaults=True)
+        given = {"preset": self.preset, "depth": self.depth, "from": self.from_, "adapter": self.adapter, "grow": grow}
         return {key: value for key, value in given.items() if value is not None} | dict(self.shape)
 
     @property

@@ -27,6 +27,16 @@ class LoRASettings(Settings):
     use_rslora: bool = Field(False, description="scale by lora_alpha / sqrt(r)")
 
 
+class GrowSettings(Settings):
+    """Changes of a trained model's shape before it is trained on; see :mod:`chatwright.model.surgery`."""
+
+    drop_layers: tuple[int, ...] = Field((), description="layers to leave out, counted from 0; -1 is the last")
+    add_layers: int = Field(0, ge=0, description="new layers, spread evenly, without effect at first")
+    intermediate_size: int | None = Field(None, ge=1, description="neurons in each feed-forward layer")
+    widen: int = Field(1, ge=1, description="factor by which the residual stream becomes wider")
+    vocab_size: int | None = Field(None, ge=1, description="tokens in the vocabulary")
+
+
 class StageSettings(Settings):
     """One stage of a recipe."""
 

@@ -14,9 +14,10 @@ from chatwright.model.adapters import load_adapter, save_adapter
 from chatwright.model.load import load_folder
 from chatwright.model.lora import add_adapters, has_adapters, merge_adapters
 from chatwright.model.resolve import resolve_model
+from chatwright.model.surgery import add_layers, drop_layers, resize_vocabulary, widen_feed_forward, widen_stream
 from chatwright.tokenizer import Tokenizer
 from chatwright.train.recipe import ModelSettings
-from chatwright.train.settings import StageSettings
+from chatwright.train.settings import GrowSettings, StageSettings
 from chatwright.train.tokenizer_stage import with_template
 
 ADAPTER_FOLDER = "adapter"
@@ -48,7 +49,12 @@ def first_model(settings: ModelSettings, tokenizer: Tokenizer, *, seed: int, dev
         load_adapter(model, settings.adapter)
         merge_adapters(model)
     if settings.shape:
-        model = _reshaped(model, settings)
+        raise ConfigError(
+            f"model: {', '.join(settings.shape)} cannot be changed on a model that is taken `from` elsewhere; "
+            "leave it out, or see `grow`"
+        )
+    if settings.grow is not None:
+        model = grown(model, settings.grow)
     if tokenizer.vocab_size > model.config.vocab_size:
         raise ConfigError(
             f"the tokenizer has {tokenizer.vocab_size:,} tokens, but {folder} embeds {model.config.vocab_size:,}; "
@@ -116,7 +122,20 @@ def servable_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
     return tokenizer
 
 
-def _reshaped(model: GPT, settings: ModelSettings) -> GPT:
-    raise ConfigError(
-        f"model: {', '.join(settings.shape)} cannot be changed on a model that is taken `from` elsewhere; leave it out"
-    )
+def grown(model: GPT, settings: GrowSettings) -> GPT:
+    """The model in another shape, which computes the same but for what is dropped.
+
+    Raises:
+        ConfigError: the model cannot be changed that way.
+    """
+    if settings.drop_layers:
+        model = drop_layers(model, settings.drop_layers)
+    if settings.widen > 1:
+        model = widen_stream(model, settings.widen)
+    if settings.intermediate_size is not None:
+        model = widen_feed_forward(model, settings.intermediate_size)
+    if settings.add_layers:
+        model = add_layers(model, settings.add_layers)
+    if settings.vocab_size is not None:
+        model = resize_vocabulary(model, settings.vocab_size)
+    return model
