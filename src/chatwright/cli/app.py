@@ -16,6 +16,7 @@ from chatwright.errors import ChatwrightError, ConfigError, InputError, InvalidP
 COMMANDS = {
     "chat": "chatwright.cli.chat",
     "models": "chatwright.cli.models",
+    "data": "chatwright.cli.data",
     "train": "chatwright.cli.train",
     "eval": "chatwright.cli.eval",
     "export": "chatwright.cli.export",

@@ -68,7 +68,7 @@ def read_values(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no recipe; it must be a mapping with `model`, `data` and `stages`")
     for override in overrides:
-        _apply(values, override)
+        apply_override(values, override)
     return values
 
 
@@ -96,7 +96,8 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Put a ``dotted.key=value`` into a recipe's values. Raises ConfigError where it has no place."""
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
