@@ -65,7 +65,7 @@ def test_the_harness_agrees_with_our_own_tasks(tiny_loaded: LoadedModel, folder:
     assert found["own_choice"].n == len(QUESTIONS)
     theirs = [[response[0][0] for response in sample["filtered_resps"]] for sample in _responses(found["own_choice"])]
     for sample, row in zip(ours.tasks[0].samples, theirs, strict=True):
-        assert sample["log_probs"] == pytest.approx(row, abs=1e-3)
+        assert sample["scores"] == pytest.approx(row, abs=1e-3)
     assert found["own_choice"].figures["acc"].value == pytest.approx(ours.figures["choice+rows"]["acc"])
     texts = folder.parent / "texts.jsonl"
     texts.write_text(json.dumps({"text": "hello the sky is blue"}) + "\n")

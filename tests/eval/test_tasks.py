@@ -99,7 +99,15 @@ RECORDS: dict[str, tuple[dict[str, Any], str, tuple[str, ...], int]] = {
     "choice": ({"question": "Why?", "choices": ["a", "b"], "answer": "b"}, "Why?", ("a", "b"), 1),
 }
 RECORDS["arc_challenge"] = RECORDS["arc_easy"]
-OWN_FORMAT = {"exact", "similar", "perplexity", "preference", "quickstart", "wikitext"}  # they have no templates
+OWN_FORMAT = {
+    "classify",
+    "exact",
+    "similar",
+    "perplexity",
+    "preference",
+    "quickstart",
+    "wikitext",
+}  # they have no templates
 
 
 def test_every_built_in_task_is_tried_here() -> None:
@@ -179,6 +187,7 @@ def test_what_is_wrong_with_a_name_is_said(name: str, complaint: str) -> None:
         ({"kind": "perplexity", "graders": ["exact"]}, "graders has no effect on a task of kind perplexity"),
         ({"kind": "generate", "grader": ["exact"]}, "unknown key grader; did you mean graders"),
         ({"kind": "choice", "prompt": "a"}, "needs prompt, choices and answer"),
+        ({"kind": "classify", "prompt": "a"}, "prompt, choices and answer go together"),
         ({"kind": "classify", "prompt": "a", "choices": "x", "answer": "y"}, "choices of a classification are a list"),
         ({"kind": "generate", "prompt": "a"}, "prompt and answer go together"),
         ({"kind": "generate", "extract": "("}, "extract is not a regular expression"),

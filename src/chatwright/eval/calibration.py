@@ -3,6 +3,7 @@
 Shape legend: N questions, K choices (padded to the most that a question has).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,7 @@ class Bin:
         }
 
 
-def probabilities(log_likelihoods: list[list[float]]) -> list[Floats]:
+def probabilities(log_likelihoods: Sequence[Sequence[float]]) -> list[Floats]:
     """Each question's choices as probabilities that add up to 1 (a softmax over their summed log-likelihoods)."""
     result = []
     for row in log_likelihoods:

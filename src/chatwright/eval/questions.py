@@ -23,7 +23,8 @@ class Question:
 
     Attributes:
         messages: the conversation up to the answer; empty where a whole text is judged.
-        answers: right answers; or the two of a preference, the preferred one first; or the text of a perplexity task.
+        answers: right answers; the two of a preference, the preferred one first; the text of a perplexity task; the
+            class that a classifier is to find.
         choices: what may be chosen, of a choice or classification.
         correct: index of the right choice.
         shots: solved examples that precede it.
@@ -130,6 +131,8 @@ class _Maker:
                 return Question(prompt, (_joined(chosen), _joined(rejected)))
             case Text(text):
                 return Question((), (text,))
+            case Labelled(text, label):
+                return Question((Message("user", text),), (label,))
         raise AssertionError(row)
 
     def _from_record(self, record: Mapping[str, Any]) -> Question:
@@ -163,6 +166,7 @@ Expression = Callable[[Mapping[str, Any]], Any]
 _ROWS: dict[str, tuple[type, ...]] = {
     "generate": (Prompt,),  # which also turns a chat's last answer into the right one
     "preference": (Preference,),
+    "classify": (Labelled,),
     "perplexity": (Text,),
 }
 

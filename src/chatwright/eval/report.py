@@ -37,7 +37,7 @@ class TaskResult:
         groups: figures of each group, where the task has groups.
         counts: what a reader has to know: ``truncated`` answers (cut at max_tokens), ``overlong`` questions (left
             out, since the context cannot hold them), ``dropped_shots``, ``unextracted`` answers; only those above 0.
-        form: "chat" or "plain".
+        form: how it was asked: "chat", "plain", or "head" where a classifier or reward model judged.
         seconds: that it took.
         settings: the task itself, as in its file.
         reliability: confidence against accuracy, for choices and classes.

@@ -11,6 +11,7 @@ from chatwright.errors import ConfigError, InvalidParameterError
 from chatwright.eval import likelihood
 from chatwright.eval.answering import Progress, answer_questions
 from chatwright.eval.choosing import choose
+from chatwright.eval.heads import head_for, judge
 from chatwright.eval.perplexity import measure_texts
 from chatwright.eval.questions import Question, questions
 from chatwright.eval.report import EvalReport, TaskResult
@@ -112,6 +113,10 @@ def _result(
 ) -> TaskResult:
     if task.kind == "generate":
         return answer_questions(loaded, task, found, seed=seed, progress=progress)
+    head = head_for(loaded, task)
+    if head is not None:
+        model = scoring_model(loaded)
+        return judge(loaded, model, head, task, found, batch_tokens=batch_tokens, seed=seed, progress=progress)
     score = partial(likelihood.score, scoring_model(loaded), batch_tokens=batch_tokens)
     if task.kind == "perplexity":
         return measure_texts(loaded, score, task, found, seed=seed, progress=progress)

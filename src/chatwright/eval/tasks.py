@@ -51,12 +51,17 @@ class Task(Settings):
     description: str = Field("", description="one line for `chatwright eval --list`")
     kind: Kind = Field(
         description="generate: write an answer; choice: pick by likelihood; classify: likewise, with the same classes "
-        "for all; preference: which of two answers is likelier; perplexity: how likely a text is"
+        "for all, or by the model's own classifier where there is no prompt; preference: which of two answers is "
+        "likelier, or has the higher reward; perplexity: how likely a text is"
     )
     data: DataSettings | None = Field(None, description="what is asked; none: it is given as NAME:FILE")
     configs: tuple[str, ...] = Field((), description="configurations of a hub's set, read in turn; each is a group")
 
-    form: Form = Field("auto", description="chat: through the chat template; plain: as running text; auto: see below")
+    form: Form = Field(
+        "auto",
+        description="chat: through the chat template; plain: as running text; auto: chat where the model has a template, "
+        "but plain for a choice, as published figures are",
+    )
     prompt: str | tuple[Turn, ...] | None = Field(None, description="template of the question, or of several messages")
     delimiter: str = Field(" ", description="between question and answer in the plain form")
     choices: str | tuple[str, ...] | None = Field(None, description="the choices, or an expression that gives them")
@@ -83,8 +88,11 @@ class Task(Settings):
         useless = sorted(self.model_fields_set - known)
         if useless:
             raise ValueError(f"{useless[0]} has no effect on a task of kind {self.kind}; leave it out")
-        if self.kind in ("choice", "classify") and (not self.choices or not self.answer or not self.prompt):
-            raise ValueError(f"a task of kind {self.kind} needs prompt, choices and answer")
+        given = {bool(self.prompt), bool(self.choices), bool(self.answer)}
+        if given == {True, False} and self.kind == "classify":
+            raise ValueError("prompt, choices and answer go together: all, or none where a classifier is asked")
+        if False in given and self.kind == "choice":
+            raise ValueError("a task of kind choice needs prompt, choices and answer")
         if self.kind == "classify" and isinstance(self.choices, str):
             raise ValueError("choices of a classification are a list: the same classes for every question")
         if self.kind == "generate" and bool(self.prompt) != bool(self.answer):

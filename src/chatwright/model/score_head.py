@@ -67,6 +67,11 @@ def save_score_head(folder: str | Path, head: ScoreHead, *, pad_token_id: int | 
         raise StorageError(f"{folder} cannot be written: {error.strerror or error}; free some space") from None
 
 
+def has_score_head(source: str | Path) -> bool:
+    """Whether a model is a classifier or a reward model; False for GGUF files, which have no such head."""
+    return Path(source).is_dir() and NAME in SafetensorsFolder(Path(source)).tensors
+
+
 def load_score_head(folder: str | Path) -> ScoreHead:
     """The scores' matrix of a folder, in the dtype that it is stored in; the model is loaded as any other.
 
