@@ -6,6 +6,7 @@
 The processes are forks of one that has imported everything and computed nothing: an import takes longer than a run.
 """
 
+# What a run imports as it goes comes first, too: in each of the forks it would take longer than the rest.
 import os
 import signal
 import sys
@@ -13,6 +14,10 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib.backends.backend_agg  # noqa: F401
+import torch._dynamo  # noqa: F401
+
+import chatwright.engine.cpu.build  # noqa: F401
 from chatwright.train import run_folder
 from chatwright.train.pipeline import run_recipe
 from chatwright.train.recipe import load_recipe

@@ -29,8 +29,9 @@ from chatwright.train.objectives import objective
 from chatwright.train.precision import compute_dtype
 from chatwright.train.recipe import Recipe
 from chatwright.train.reporters import check_reporters
+from chatwright.train.scaling import scaled
 from chatwright.train.settings import StageSettings
-from chatwright.train.stage_run import rows_per_step
+from chatwright.train.stage_run import rows_per_step, start_of
 from chatwright.train.throughput import ModelFlops, matmul_peak
 
 _BYTES_PER_TOKEN = 3.6  # of English and Chinese UTF-8, in a vocabulary of some ten thousand tokens
@@ -118,11 +119,14 @@ def _stage(
 ) -> StageOutlook:
     settings = recipe.stage_settings(name)
     kind = objective(recipe.objective_of(name))
+    size = sizes[recipe.data_key(name)]
+    if recipe.model.from_scratch and Text in kind.rows and start_of(recipe, name) is None:
+        settings = scaled(settings, config, None if size is None else round(size / _BYTES_PER_TOKEN))
     rows = rows_per_step(settings, 1, name)
     own_batches = kind.feed is not Objective.feed
     per_step = None if own_batches else rows * settings.max_length
     steps = settings.max_steps
-    if steps is None and per_step is not None and (size := sizes[recipe.data_key(name)]) is not None:
+    if steps is None and per_step is not None and size is not None:
         steps = max(1, math.ceil(settings.num_train_epochs * size / _BYTES_PER_TOKEN / per_step))
     tokens = None if steps is None or per_step is None else steps * per_step
     trainable = _trainable(config, settings)
@@ -144,7 +148,7 @@ def _stage(
         tokens=tokens,
         memory_bytes=memory.total(_pass_tokens(settings, per_step)),
         seconds=None if tokens is None else _seconds(config, settings, kind, trainable, tokens, device, dtype),
-        exact=settings.max_steps is not None,
+        exact=recipe.stage_settings(name).max_steps is not None,
     )
 
 

@@ -17,7 +17,7 @@ from chatwright.train.run_folder import RunFolder, StageRecord, open_run
 from chatwright.train.run_watch import RunWatcher, Watchers
 from chatwright.train.samples import converse
 from chatwright.train.stage_model import servable_tokenizer
-from chatwright.train.stage_run import StageRun
+from chatwright.train.stage_run import StageRun, settings_in
 from chatwright.train.tokenizer_stage import prepare_tokenizer
 from chatwright.train.world import SingleProcess, World
 
@@ -100,6 +100,7 @@ class _Pipeline:
                 stage = StageRun(
                     recipe=self.recipe,
                     name=name,
+                    settings=settings_in(self.run, self.recipe, name),
                     run=self.run,
                     tokenizer=self.tokenizer,
                     template=self.template,

@@ -120,18 +120,23 @@ class _Page:
         )
 
     def evaluation(self) -> str:
-        evaluation = self.report["evaluation"]
-        figures = (evaluation or {}).get("figures")
-        if not figures:
+        tasks = (self.report["evaluation"] or {}).get("tasks")
+        if not tasks:
             return ""
-        rows = [
-            [task, name, _number(value)]
-            for task, values in figures.items()
-            for name, value in values.items()
-            if isinstance(value, (int, float))
-        ]
-        titles = [self.say("task", "任务"), self.say("figure", "指标"), self.say("value", "数值")]
+        rows = []
+        for task, result in tasks.items():
+            rows += self._figures(task, result)
+            for group, part in result["groups"].items():
+                rows += self._figures(f"{task} · {group}", part)
+        titles = [self.say("task", "任务"), self.say("figure", "指标"), self.say("questions", "题数")]
+        titles += [self.say("value", "数值"), self.say("95 % interval", "95% 区间")]
         return f"<h2>{self.say('Evaluation', '评测')}</h2>\n{_table(titles, rows)}"
+
+    def _figures(self, task: str, result: Mapping[str, Any]) -> list[list[str]]:
+        return [
+            [task, name, f"{result['n']:,}", _number(figure["value"]), f"{figure['low']:.3g} – {figure['high']:.3g}"]
+            for name, figure in result["figures"].items()
+        ]
 
     def conversation(self) -> str:
         turns = self.report["conversation"]

@@ -5,30 +5,14 @@ of 1e17 to 2e19; of the number of tokens: Hoffmann et al. 2022, arXiv 2203.15556
 still pay: Muennighoff et al. 2023, arXiv 2305.16264.
 """
 
-from dataclasses import dataclass
-
 from chatwright.model.config import ModelConfig
 from chatwright.model.presets import count_parameters
+from chatwright.train.settings import StageSettings
 
 TOKENS_PER_PARAMETER = 20
 MAX_PASSES = 4
 
 _HEAD = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What suits the pretraining of a shape.
-
-    Attributes:
-        tokens: to train on.
-        batch_tokens: in an optimiser step.
-        learning_rate: AdamW's peak.
-    """
-
-    tokens: int
-    batch_tokens: int
-    learning_rate: float
 
 
 def config_of_depth(depth: int, vocab_size: int) -> ModelConfig:
@@ -49,16 +33,28 @@ def config_of_depth(depth: int, vocab_size: int) -> ModelConfig:
     )
 
 
-def budget_of(config: ModelConfig, available_tokens: int | None = None) -> Budget:
-    """Tokens, batch and learning rate for a shape.
+def scaled(settings: StageSettings, config: ModelConfig, available_tokens: int | None) -> StageSettings:
+    """The settings of a stage that trains random weights on text, with what nobody has given derived from the shape.
 
     Args:
+        settings: of the stage. What was given stays: the batch, the steps or passes, the learning rate.
         config: the shape.
-        available_tokens: in the training data; more than a few passes over them are not worth their time.
+        available_tokens: in the training data; None where that is not known.
     """
     parameters = count_parameters(config)
     tokens = TOKENS_PER_PARAMETER * parameters
     if available_tokens is not None:
         tokens = min(tokens, MAX_PASSES * available_tokens)
+    if settings.max_steps is not None and settings.train_batch_size is not None:
+        tokens = settings.max_steps * settings.train_batch_size * settings.max_length
     flops = 6 * parameters * max(tokens, 1)
-    return Budget(tokens, round(0.2920 * flops**0.3271), round(0.3118 * flops**-0.1250, 5))
+    given = settings.model_fields_set
+    changes: dict[str, float | int] = {}
+    rows = settings.train_batch_size
+    if not given & {"train_batch_size", "per_device_train_batch_size", "gradient_accumulation_steps"}:
+        rows = changes["train_batch_size"] = max(round(0.2920 * flops**0.3271 / settings.max_length), 1)
+    if rows is not None and not given & {"max_steps", "num_train_epochs"}:
+        changes["max_steps"] = max(round(tokens / (rows * settings.max_length)), 1)
+    if "learning_rate" not in given:
+        changes["learning_rate"] = float(f"{0.3118 * flops**-0.1250:.2g}")
+    return settings.model_copy(update=changes)

@@ -15,6 +15,7 @@ from chatwright.data.split import split_rows
 from chatwright.data.store import ExampleStore
 from chatwright.data.tokenize import build_store
 from chatwright.errors import InputError
+from chatwright.safety.pii import redact
 from chatwright.train.objective import Encoder, Objective
 from chatwright.train.packed_feed import PackedFeed
 from chatwright.train.recipe import Recipe
@@ -138,7 +139,7 @@ class _Rows:
 
     def __iter__(self) -> Iterator[Row]:
         report = self._reports[self._key] = DataReport()
-        return iter(read_rows(self._settings, kinds=self._kinds, report=report))
+        return iter(read_rows(self._settings, kinds=self._kinds, report=report, redact=redact))
 
 
 def _source(recipe: Recipe, keys: Sequence[str], *choices: float) -> str:

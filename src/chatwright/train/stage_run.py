@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from chatwright.train.recipe import Recipe
 from chatwright.train.run_folder import RunFolder, StageRecord
 from chatwright.train.run_watch import RunWatcher
 from chatwright.train.samples import take_samples
+from chatwright.train.scaling import scaled
 from chatwright.train.settings import StageSettings
 from chatwright.train.stage import Stage, StageResult
 from chatwright.train.stage_data import StageData, feed_of, prepare_stage_data, stage_rows
@@ -36,6 +37,7 @@ from chatwright.train.world import World
 
 _DEFAULT_ROWS = 16  # packed rows in an optimiser step, where nobody says
 _EVAL_TOKENS = 4096  # in a forward pass of an evaluation
+_MODEL_FIELDS = {"teacher", "reward_funcs"}  # of stages' settings: they name models
 _LAST_STEPS = 20  # over which the final loss is averaged
 
 
@@ -45,6 +47,7 @@ class StageRun:
 
     Attributes:
         recipe, name: which stage of which recipe.
+        settings: of the stage.
         run: the run's folder.
         tokenizer, template: of the run.
         first_step: steps of the run before this stage.
@@ -57,6 +60,7 @@ class StageRun:
 
     recipe: Recipe
     name: str
+    settings: StageSettings
     run: RunFolder
     tokenizer: Tokenizer
     template: ChatTemplate
@@ -76,6 +80,9 @@ class StageRun:
         data = self._data()
         self.watcher.entered("model", self.name)
         model = self._start_model()
+        return replace(self, settings=self._scaled(model, data))._train(model, data, checkpoint)
+
+    def _train(self, model: GPT, data: StageData | None, checkpoint: Path | None) -> StageRecord:
         prepare_model(model, self.settings, seed=self.seed)
         goal = self._objective(model)
         feed = self._feed(goal, data)
@@ -97,11 +104,6 @@ class StageRun:
         facts = self._facts(model, feed, data)
         result = run_stage(stage, run=self.run.path, watcher=self.loop_watcher, resume_from=checkpoint)
         return self._finish(stage, result, facts)
-
-    @property
-    def settings(self) -> StageSettings:
-        """Of the stage."""
-        return self.recipe.stage_settings(self.name)
 
     @property
     def kind(self) -> type[Objective]:
@@ -151,11 +153,21 @@ class StageRun:
         )
         return self.kind(context)
 
+    def _scaled(self, model: GPT, data: StageData | None) -> StageSettings:
+        """With what the recipe leaves open for a model from scratch: batch, steps, learning rate."""
+        from_scratch = self.recipe.model.from_scratch and start_of(self.recipe, self.name) is None
+        if not from_scratch or data is None or Text not in self.kind.rows:
+            return self.settings
+        return scaled(self.settings, model.config, data.train.num_tokens)
+
     def _feed(self, goal: Objective, data: StageData | None) -> Feed:
         if data is None:
             own = goal.feed(stage_rows(self.recipe, self.name, self.kind).train)
             assert own is not None
             return own
+        drawn = goal.draw(data.train)
+        if drawn is not None:
+            return drawn
         if (drawn := goal.draw(data.train)) is not None:
             return drawn
         rows = rows_per_step(self.settings, self.world.size, self.name)
@@ -234,7 +246,7 @@ class StageRun:
             "start": start_of(self.recipe, self.name) or "the recipe's model",
         }
         if isinstance(feed, RowFeed):
-            facts["rows_per_step"] = feed.rows_per_step
+            facts |= {"rows_per_step": feed.rows_per_step, "learning_rate": self.settings.learning_rate}
         if data is not None:
             facts["data"] = data.report
         return facts
@@ -246,6 +258,21 @@ def start_of(recipe: Recipe, stage: str) -> str | None:
     names = list(recipe.stages)
     index = names.index(stage)
     return given if given is not None or index == 0 else names[index - 1]
+
+
+def settings_in(run: RunFolder, recipe: Recipe, stage: str) -> StageSettings:
+    """The settings of a stage, in which a model may be named by the stage that makes it: its folder takes the place."""
+    settings = recipe.stage_settings(stage)
+    names = list(recipe.stages)
+    earlier = {name: str(run.stage(name)) for name in names[: names.index(stage)]}
+    changes: dict[str, Any] = {}
+    for field in _MODEL_FIELDS & settings.model_fields_set:
+        value = getattr(settings, field)
+        if isinstance(value, tuple):
+            changes[field] = tuple(earlier.get(entry, entry) for entry in value)
+        else:
+            changes[field] = earlier.get(value, value)
+    return settings.model_copy(update=changes)
 
 
 def rows_per_step(settings: StageSettings, world_size: int, name: str) -> int:

@@ -12,6 +12,7 @@ from chatwright.data.rows import Dialogue, Labelled, Preference, Prompt, Rated, 
 from chatwright.data.sources import read_rows
 from chatwright.errors import ConfigError
 from chatwright.loaded import load_tokenizer
+from chatwright.safety.pii import redact
 from chatwright.tokenizer import Tokenizer, train_bpe
 from chatwright.train.recipe import Recipe, TokenizerSource
 from chatwright.train.run_folder import write_text
@@ -74,7 +75,7 @@ def _trained(recipe: Recipe, source: TokenizerSource, folder: Path) -> Tokenizer
 def _corpus(recipe: Recipe, keys: Iterable[str], max_chars: int) -> Iterator[str]:
     left = max_chars
     for key in keys:
-        for row in read_rows(recipe.data[key], kinds=_ALL_ROWS):
+        for row in read_rows(recipe.data[key], kinds=_ALL_ROWS, redact=redact):
             for text in texts_of(row):
                 yield text[:left]
                 left -= len(text)
