@@ -1,14 +1,15 @@
 """Causal attention within each document of a packed batch, from projections to heads' outputs.
 
-Scores are made by PyTorch's batched bfloat16 products and turned into probabilities in place. For its own fused
-attention PyTorch takes five times as long in the backward pass (measured on 2 cores with AMX: 220 ms for 48 heads of
-512 tokens and 6 layers, against 45 here). Nothing quadratic is kept: the backward pass makes the scores again.
+The batch is cut into blocks of queries; the scores of a block are one batched bfloat16 product with all keys that any
+of its queries sees, turned into probabilities in place, each row within its own document. So short documents share a
+product, and a batch takes a few dozen calls whatever it is made of. For its own fused attention PyTorch takes five
+times as long in the backward pass (on 2 cores with AMX: 220 ms for 48 heads of 512 tokens and 6 layers, here 45).
+Nothing quadratic is kept: the backward pass makes the scores again.
 
-Shape legend: N tokens, H query heads, K key/value heads, D head width, L tokens of a document, G = documents in a run
-of equal length times K, R = rows of scores in each of them.
+Shape legend: N tokens, H query heads, K key/value heads, G = H / K, D head width; a block has Q queries and S keys.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,32 +22,49 @@ from chatwright.train.cpu import kernels
 from chatwright.train.cpu.functions import bits
 
 _NO_WEIGHT = torch.zeros(0)
-_ONES = np.zeros(0, np.float32)  # no factors
-# Queries of a block: more would waste products on keys that they do not see, fewer make small products.
+_NO_FACTORS = np.zeros((0, 0), np.float32)
+# Documents of up to so many tokens share a block: more would waste products on keys that most queries do not see.
+_SHARED = 256
+# Queries of a block at most: a longer document is cut, and its later blocks meet its earlier keys again.
 _QUERIES = 512
-# Scores of a block: what stays in the cores' caches between the products and the loops over it.
-_SCORES = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """Where documents lie in a batch.
+class Block:
+    """Queries ``first`` … ``end`` of the batch, and the keys ``keys`` … ``end`` that they may see.
 
     Attributes:
-        runs: (length, how many in a row) of neighbours of equal length; they fill the batch.
-        starts, lengths: of each token's document, int64 [N].
+        begins: where each query's document begins, counted from ``keys``, int64 [Q].
+        shares_keys: whether another block sees some of the keys too.
     """
 
-    runs: list[tuple[int, int]]
-    starts: np.ndarray
-    lengths: np.ndarray
+    keys: int
+    first: int
+    end: int
+    begins: np.ndarray
+    shares_keys: bool
 
-    @classmethod
-    def of(cls, runs: list[tuple[int, int]]) -> "Layout":
-        """For documents of these lengths."""
-        each = np.repeat([length for length, _ in runs], [count for _, count in runs])
-        starts = np.cumsum(each) - each
-        return cls(runs, np.repeat(starts, each), np.repeat(each, each))
+
+def blocks_of(lengths: Sequence[int]) -> list[Block]:
+    """The blocks of a batch that is made of documents of these lengths."""
+    starts = np.cumsum([0, *lengths])
+    blocks: list[Block] = []
+    document = 0
+    while document < len(lengths):
+        keys, length = int(starts[document]), lengths[document]
+        if length > _QUERIES:
+            for first in range(keys, keys + length, _QUERIES):
+                end = min(first + _QUERIES, keys + length)
+                blocks.append(Block(keys, first, end, np.zeros(end - first, np.int64), shares_keys=True))
+            document += 1
+            continue
+        after = document + 1
+        while after < len(lengths) and starts[after + 1] - keys <= _SHARED:
+            after += 1
+        begins = np.repeat(starts[document:after] - keys, lengths[document:after])
+        blocks.append(Block(keys, keys, int(starts[after]), begins, shares_keys=False))
+        document = after
+    return blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +93,7 @@ class PackedAttention(Function):
         q: bfloat16 [N, H D]; k, v: bfloat16 [N, K D].
         q_weight, k_weight: of the heads' RMSNorm [D], or None without norms.
         cos, sin: float32 [N, D / 2], or [0, 0] without rotation.
-        heads, layout: see there.
+        heads, blocks: see there.
     Returns:
         bfloat16 [N, H D].
     """
@@ -91,58 +109,56 @@ class PackedAttention(Function):
         cos: Tensor,
         sin: Tensor,
         heads: Heads,
-        layout: Layout,
+        blocks: list[Block],
     ) -> Tensor:
-        rotation = (cos.numpy(), sin.numpy())
-        still = (cos.numpy()[:0], sin.numpy()[:0])
+        rotation, still = (cos.numpy(), sin.numpy()), (cos.numpy()[:0], sin.numpy()[:0])
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
-        q_flat, q_scale = _split(q, q_weight, heads.num_heads, rotation, heads.scale, heads, layout)
-        k_flat, k_scale = _split(k, k_weight, heads.num_kv_heads, rotation, 1.0, heads, layout)
-        v_flat, _ = _split(v, None, heads.num_kv_heads, still, 1.0, heads, layout)
-        y_flat, inverses = torch.empty_like(q_flat), torch.empty(len(q) * heads.num_heads)
+        q_HND, q_scale = _split(q, q_weight, heads.num_heads, rotation, heads.scale, heads)
+        k_KND, k_scale = _split(k, k_weight, heads.num_kv_heads, rotation, 1.0, heads)
+        v_KND, _ = _split(v, None, heads.num_kv_heads, still, 1.0, heads)
+        y_HND, inverse_HN = torch.empty_like(q_HND), torch.empty(q_HND.shape[:2])
         log_sums = []
         room = _Room()
-        for block in _blocks(heads, layout):
-            queries, keys, values = block.queries(q_flat), block.keys(k_flat), block.keys(v_flat)
+        for block in blocks:
+            queries, keys, values = _queries(q_HND, block, heads), _keys(k_KND, block), _keys(v_KND, block)
             scores = room.product(queries, keys.transpose(1, 2))
             log_sum, inverse = torch.empty(scores.shape[:2]), torch.empty(scores.shape[:2])
-            kernels.causal_softmax(
-                bits(scores), block.first, block.count, heads.window, log_sum.numpy(), inverse.numpy()
-            )
-            block.write_queries(scores, values, y_flat)
-            block.put(inverse, inverses)
+            within = (block.begins, block.first - block.keys, heads.window)
+            kernels.causal_softmax(bits(scores), *within, log_sum.numpy(), inverse.numpy())
+            _multiply(scores, values, y_HND[:, block.first : block.end])
+            inverse_HN[:, block.first : block.end] = inverse.view(heads.num_heads, -1)
             log_sums.append(log_sum)
         y = torch.empty_like(q)
-        kernels.join_heads(bits(y_flat), inverses.numpy(), layout.starts, layout.lengths, heads.num_heads, bits(y))
+        kernels.join_heads(bits(y_HND), inverse_HN.numpy(), bits(y))
         weights = (None if w is None else w.detach() for w in (q_weight, k_weight))
-        ctx.save_for_backward(q, k, *weights, cos, sin, q_flat, k_flat, v_flat, q_scale, k_scale, *log_sums)
-        ctx.heads, ctx.layout = heads, layout
+        ctx.save_for_backward(q, k, *weights, cos, sin, q_HND, k_KND, v_KND, q_scale, k_scale, *log_sums)
+        ctx.heads, ctx.blocks = heads, blocks
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        q, k, q_weight, k_weight, cos, sin, q_flat, k_flat, v_flat, q_scale, k_scale, *log_sums = ctx.saved_tensors
-        heads, layout = ctx.heads, ctx.layout
+        q, k, q_weight, k_weight, cos, sin, q_HND, k_KND, v_KND, q_scale, k_scale, *log_sums = ctx.saved_tensors
+        heads, blocks = ctx.heads, ctx.blocks
         rotation, still = (cos.numpy(), sin.numpy()), (cos.numpy()[:0], sin.numpy()[:0])
-        y_grad, _ = _split(grad.contiguous(), None, heads.num_heads, still, 1.0, heads, layout)
-        q_grad = torch.empty_like(q_flat)
-        k_grad, v_grad = _key_grad(k_flat, layout), _key_grad(v_flat, layout)
+        y_grad, _ = _split(grad.contiguous(), None, heads.num_heads, still, 1.0, heads)
+        several = any(block.shares_keys for block in blocks)
+        make = torch.zeros_like if several else torch.empty_like
+        q_grad, k_grad, v_grad = torch.empty_like(q_HND), make(k_KND), make(v_KND)
         score_room, grad_room = _Room(), _Room()
-        for block, log_sum in zip(_blocks(heads, layout), log_sums, strict=True):
-            queries, keys, values = block.queries(q_flat), block.keys(k_flat), block.keys(v_flat)
-            out_grad = block.queries(y_grad)
+        for block, log_sum in zip(blocks, log_sums, strict=True):
+            queries, keys, values = _queries(q_HND, block, heads), _keys(k_KND, block), _keys(v_KND, block)
+            out_grad = _queries(y_grad, block, heads)
             scores = score_room.product(queries, keys.transpose(1, 2))
             score_grad = grad_room.product(out_grad, values.transpose(1, 2))
-            kernels.causal_softmax_backward(
-                bits(scores), bits(score_grad), block.first, block.count, heads.window, log_sum.numpy()
-            )
-            block.write_keys(scores.transpose(1, 2), out_grad, v_grad)
-            block.write_keys(score_grad.transpose(1, 2), queries, k_grad)
-            block.write_queries(score_grad, keys, q_grad)
-        q_out, q_weight_grad = _join(q_grad, q, q_weight, q_scale, rotation, heads.scale, layout)
-        k_out, k_weight_grad = _join(k_grad, k, k_weight, k_scale, rotation, 1.0, layout)
+            within = (block.begins, block.first - block.keys, heads.window)
+            kernels.causal_softmax_backward(bits(scores), bits(score_grad), *within, log_sum.numpy())
+            _multiply(scores.transpose(1, 2), out_grad, _keys(v_grad, block), add=block.shares_keys)
+            _multiply(score_grad.transpose(1, 2), queries, _keys(k_grad, block), add=block.shares_keys)
+            _multiply(score_grad, keys, q_grad[:, block.first : block.end])
+        q_out, q_weight_grad = _join(q_grad, q, q_weight, q_scale, rotation, heads.scale)
+        k_out, k_weight_grad = _join(k_grad, k, k_weight, k_scale, rotation, 1.0)
         v_out = torch.empty_like(k)
-        kernels.join_heads(bits(v_grad), _ONES, layout.starts, layout.lengths, heads.num_kv_heads, bits(v_out))
+        kernels.join_heads(bits(v_grad), _NO_FACTORS, bits(v_out))
         return q_out, k_out, v_out, q_weight_grad, k_weight_grad, None, None, None, None
 
 
@@ -150,91 +166,48 @@ _Rotation = tuple[np.ndarray, np.ndarray]
 
 
 def _split(
-    x: Tensor, weight: Tensor | None, count: int, rotation: _Rotation, factor: float, heads: Heads, layout: Layout
+    x: Tensor, weight: Tensor | None, count: int, rotation: _Rotation, factor: float, heads: Heads
 ) -> tuple[Tensor, Tensor]:
-    """Projections [N, heads D] to heads by document (flat), and the norms' 1 / rms [N, heads]."""
-    flat = torch.empty(x.numel(), dtype=torch.bfloat16)
+    """Projections [N, heads D] head by head [heads, N, D], and the norms' 1 / rms [N, heads]."""
+    out = x.new_empty(count, len(x), heads.head_dim)
     scale = torch.empty(len(x), count)
     norm = _NO_WEIGHT if weight is None else weight.detach().float()
-    kernels.split_heads(
-        bits(x), norm.numpy(), heads.eps, *rotation, factor, layout.starts, layout.lengths, bits(flat), scale.numpy()
-    )
-    return flat, scale
+    kernels.split_heads(bits(x), norm.numpy(), heads.eps, *rotation, factor, bits(out), scale.numpy())
+    return out, scale
 
 
 def _join(
-    grad: Tensor, x: Tensor, weight: Tensor | None, scale: Tensor, rotation: _Rotation, factor: float, layout: Layout
+    grad: Tensor, x: Tensor, weight: Tensor | None, scale: Tensor, rotation: _Rotation, factor: float
 ) -> tuple[Tensor, Tensor | None]:
     """Gradients of :func:`_split`'s input and weight."""
     out = torch.empty_like(x)
     norm = _NO_WEIGHT if weight is None else weight.float()
     weight_grads = torch.empty(kernels.SHARES, len(norm))
-    places = (layout.starts, layout.lengths)
     kernels.split_heads_backward(
-        bits(grad), bits(x), norm.numpy(), *rotation, factor, *places, scale.numpy(), bits(out), weight_grads.numpy()
+        bits(grad), bits(x), norm.numpy(), *rotation, factor, scale.numpy(), bits(out), weight_grads.numpy()
     )
     return out, None if weight is None else weight_grads.sum(0).to(weight.dtype)
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """Queries ``first`` … ``first + count`` of each document of a run, and the keys that they may see.
+def _queries(x_HND: Tensor, block: Block, heads: Heads) -> Tensor:
+    """The block's queries [K, G Q, D]; a view where G is 1."""
+    rows = x_HND[:, block.first : block.end]
+    return rows.unflatten(0, (heads.num_kv_heads, -1)).flatten(1, 2)  # type: ignore[no-untyped-call, no-any-return]
 
-    Attributes:
-        at: where the run begins in the batch, in tokens.
-        length, documents: tokens of a document; how many.
-    """
 
-    heads: Heads
-    at: int
-    length: int
-    documents: int
-    first: int
-    count: int
+def _keys(x_KND: Tensor, block: Block) -> Tensor:
+    """The block's keys [K, S, D]; a view."""
+    return x_KND[:, block.keys : block.end]
 
-    @property
-    def whole(self) -> bool:
-        """Whether it holds all queries of its documents."""
-        return self.count == self.length
 
-    def queries(self, flat: Tensor) -> Tensor:
-        """[G, R, D]; a view where the block is whole."""
-        return self._rows(flat).flatten(1, 2)
-
-    def keys(self, flat: Tensor) -> Tensor:
-        """[G, S, D], the keys up to the last query; a view."""
-        return self._view(flat, self.heads.num_kv_heads)[:, 0, : self.first + self.count]
-
-    def write_queries(self, x: Tensor, y: Tensor, flat: Tensor) -> None:
-        """Write the product of x and y, [G, R, D], where :meth:`queries` reads."""
-        if self.whole:
-            torch.bmm(x, y, out=self.queries(flat))
-        else:
-            self.put(torch.bmm(x, y), flat)
-
-    def put(self, x: Tensor, flat: Tensor) -> None:
-        """Write [G, R] or [G, R, D] where the queries lie, in ``flat`` of that width."""
-        rows = self._rows(flat, x.shape[2] if x.dim() == 3 else 1)
-        rows.copy_(x.view(rows.shape))
-
-    def write_keys(self, x: Tensor, y: Tensor, flat: Tensor) -> None:
-        """Write the product of x and y, [G, S, D], where :meth:`keys` reads, or add it to that of earlier queries."""
-        if self.whole:
-            torch.bmm(x, y, out=self.keys(flat))
-        else:
-            self.keys(flat).add_(torch.bmm(x, y))
-
-    def _rows(self, flat: Tensor, width: int | None = None) -> Tensor:
-        """The queries as [documents K, H / K, count, D], a view."""
-        return self._view(flat, self.heads.num_heads, width)[:, :, self.first : self.first + self.count]
-
-    def _view(self, flat: Tensor, heads: int, width: int | None = None) -> Tensor:
-        """The run's part of ``flat`` as [documents K, heads / K, L, D]."""
-        width = width or self.heads.head_dim
-        size = heads * width
-        part = flat[self.at * size : (self.at + self.documents * self.length) * size]
-        kv = self.heads.num_kv_heads
-        return part.view(self.documents * kv, heads // kv, self.length, width)
+def _multiply(x: Tensor, y: Tensor, out: Tensor, *, add: bool = False) -> None:
+    """Write the batched product of x and y into a part of a tensor, which may count its heads otherwise."""
+    if add:
+        out.add_(torch.bmm(x, y))
+    elif len(out) == len(x):
+        torch.bmm(x, y, out=out)
+    else:
+        out.copy_(torch.bmm(x, y).view(out.shape))
 
 
 class _Room:
@@ -250,20 +223,3 @@ class _Room:
         if len(self._memory) < size:
             self._memory = torch.empty(size, dtype=torch.bfloat16)
         return torch.bmm(x, y, out=self._memory[:size].view(shape))
-
-
-def _key_grad(flat: Tensor, layout: Layout) -> Tensor:
-    """Room for a gradient of keys: zeros where several blocks of queries add to it."""
-    several = any(length > _QUERIES for length, _ in layout.runs)
-    return torch.zeros_like(flat) if several else torch.empty_like(flat)
-
-
-def _blocks(heads: Heads, layout: Layout) -> Iterator[_Block]:
-    at = 0
-    for length, documents in layout.runs:
-        together = max(1, _SCORES // (heads.num_heads * length * min(length, _QUERIES)))
-        for begin in range(0, documents, together):
-            count = min(together, documents - begin)
-            for first in range(0, length, _QUERIES):
-                yield _Block(heads, at, length, count, first, min(_QUERIES, length - first))
-            at += length * count

@@ -13,9 +13,9 @@ from chatwright.model.norms import RMSNorm
 from chatwright.model.positions import Rotary
 from chatwright.train.batch import Batch
 from chatwright.train.blocks import Recomputed
-from chatwright.train.cpu.attention import Heads, Layout, PackedAttention
+from chatwright.train.cpu.attention import Block as QueryBlock
+from chatwright.train.cpu.attention import Heads, PackedAttention, blocks_of
 from chatwright.train.cpu.functions import AddNorm, SwiGLU, project, use_threads_of_torch
-from chatwright.train.packed import PackedAttend
 
 _EVERYTHING = 1 << 60
 
@@ -48,7 +48,8 @@ def _replaced(block: torch.nn.Module) -> object:
 def hidden_states(model: GPT, batch: Batch) -> Tensor:
     """What the output head reads, bfloat16 [N, C]; ``model`` is one that :func:`supports` accepts."""
     use_threads_of_torch()
-    layout = Layout.of(PackedAttend.of(batch).runs)
+    rest = len(batch.input_ids_N) - batch.num_tokens
+    blocks = blocks_of((*batch.lengths, rest) if rest else batch.lengths)
     rotations = {}
     if model.config.position == "rotary":
         ropes = {model.config.layer_rope(layer) for layer in range(model.config.num_layers)}
@@ -60,12 +61,12 @@ def hidden_states(model: GPT, batch: Batch) -> Tensor:
         assert isinstance(block, Block)
         run = _block if _replaced(block) is None else Recomputed(_block)
         rotation = rotations.get(model.config.layer_rope(layer), none)
-        stream, branch = run(block, stream, branch, rotation, layout)
+        stream, branch = run(block, stream, branch, rotation, blocks)
     return _add_norm(stream, branch, model.norm)[1]
 
 
 def _block(
-    block: Block, stream: Tensor, branch: Tensor | None, rotation: tuple[Tensor, Tensor], layout: Layout
+    block: Block, stream: Tensor, branch: Tensor | None, rotation: tuple[Tensor, Tensor], blocks: list[QueryBlock]
 ) -> tuple[Tensor, Tensor]:
     """One layer: the stream with the last layer's branch added, and this layer's feed-forward branch."""
     attn, mlp = block.attn, block.mlp
@@ -84,7 +85,7 @@ def _block(
     )
     q_weight = q_norm.weight if isinstance(q_norm, RMSNorm) else None
     k_weight = k_norm.weight if isinstance(k_norm, RMSNorm) else None
-    mixed = PackedAttention.apply(q, k, v, q_weight, k_weight, *rotation, heads, layout)  # type: ignore[no-untyped-call]
+    mixed = PackedAttention.apply(q, k, v, q_weight, k_weight, *rotation, heads, blocks)  # type: ignore[no-untyped-call]
     stream, normed = _add_norm(stream, project(mixed, attn.o_proj)[0], block.mlp_norm)
     inner = SwiGLU.apply(*project(normed, mlp.gate_proj, mlp.up_proj))  # type: ignore[no-untyped-call]
     return stream, project(inner, mlp.down_proj)[0]

@@ -98,27 +98,23 @@ def add_norm_backward(stream_grad, normed_grad_bits, x, weight, scale, x_grad, b
 
 
 @njit(**PARALLEL)
-def split_heads(bits, weight, eps, cos, sin, factor, starts, lengths, out_bits, scale):  # type: ignore[no-untyped-def]
-    """Norm and rotate heads, and lay them out document by document, head by head.
+def split_heads(bits, weight, eps, cos, sin, factor, out_bits, scale):  # type: ignore[no-untyped-def]
+    """Norm and rotate heads, and lay them out head by head.
 
     Args:
         bits: [N, H D], a projection's output.
         weight: of the heads' RMSNorm, float32 [D]; [0]: no norm.
         cos, sin: float32 [N, D / 2]; [0, 0]: no rotation.
         factor: multiplies the result (queries take the attention's scale).
-        starts, lengths: of each token's document, int64 [N].
-        out_bits: written, [N H D] flat: each document's [H, length, D].
+        out_bits: written, [H, N, D].
         scale: written, float32 [N, H]: 1 / rms.
     """
-    rows, size = bits.shape[0], out_bits.shape[0] // bits.shape[0]
-    heads = scale.shape[1]
-    width = size // heads
+    heads, rows, width = out_bits.shape
     half = width // 2
     norms, rotates = weight.shape[0] > 0, cos.shape[0] > 0
     for share in prange(SHARES):
         row = np.empty(width, np.float32)
         for t in range(share * rows // SHARES, (share + 1) * rows // SHARES):
-            start, length = starts[t], lengths[t]
             for h in range(heads):
                 head = bits[t, h * width : (h + 1) * width]
                 for i in range(width):
@@ -131,8 +127,7 @@ def split_heads(bits, weight, eps, cos, sin, factor, starts, lengths, out_bits, 
                     scale[t, h] = inverse
                     for i in range(width):
                         row[i] *= inverse * weight[i]
-                to = start * size + (h * length + t - start) * width
-                low, high = out_bits[to : to + half], out_bits[to + half : to + width]
+                low, high = out_bits[h, t, :half], out_bits[h, t, half:]
                 if rotates:
                     for i in range(half):
                         a, b = row[i], row[half + i]
@@ -145,20 +140,16 @@ def split_heads(bits, weight, eps, cos, sin, factor, starts, lengths, out_bits, 
 
 
 @njit(**PARALLEL)
-def split_heads_backward(  # type: ignore[no-untyped-def]
-    grad_bits, bits, weight, cos, sin, factor, starts, lengths, scale, out_bits, weight_grads
-):
+def split_heads_backward(grad_bits, bits, weight, cos, sin, factor, scale, out_bits, weight_grads):  # type: ignore[no-untyped-def]
     """Gradients of :func:`split_heads`.
 
     Args:
-        grad_bits: of ``out_bits``, [N H D] flat.
+        grad_bits: of ``out_bits``, [H, N, D].
         bits: the forward pass' input [N, H D].
         out_bits: written, gradient of ``bits``.
         weight_grads: written, float32 [SHARES, D or 0].
     """
-    rows, size = out_bits.shape
-    heads = scale.shape[1]
-    width = size // heads
+    heads, rows, width = grad_bits.shape
     half = width // 2
     norms, rotates = weight.shape[0] > 0, cos.shape[0] > 0
     for share in prange(SHARES):
@@ -167,11 +158,9 @@ def split_heads_backward(  # type: ignore[no-untyped-def]
             for i in range(width):
                 weight_grads[share, i] = 0
         for t in range(share * rows // SHARES, (share + 1) * rows // SHARES):
-            start, length = starts[t], lengths[t]
             for h in range(heads):
                 head, out = bits[t, h * width : (h + 1) * width], out_bits[t, h * width : (h + 1) * width]
-                source = start * size + (h * length + t - start) * width
-                low, high = grad_bits[source : source + half], grad_bits[source + half : source + width]
+                low, high = grad_bits[h, t, :half], grad_bits[h, t, half:]
                 if rotates:
                     for i in range(half):
                         a, b = float_of_bfloat16(low[i]) * factor, float_of_bfloat16(high[i]) * factor
@@ -196,22 +185,20 @@ def split_heads_backward(  # type: ignore[no-untyped-def]
 
 
 @njit(**PARALLEL)
-def join_heads(bits, factors, starts, lengths, heads, out_bits):  # type: ignore[no-untyped-def]
-    """From each document's [H, length, D] (flat) to [N, H D].
+def join_heads(bits, factors, out_bits):  # type: ignore[no-untyped-def]
+    """From [H, N, D] to [N, H D].
 
     Args:
-        factors: multiply the rows of ``bits``, float32 flat [N H]; [0]: none do.
+        factors: multiply the rows of ``bits``, float32 [H, N]; [0, 0]: none do.
     """
-    rows, size = out_bits.shape
-    width = size // heads
+    heads, rows, width = bits.shape
+    scales = factors.shape[0] > 0
     for share in prange(SHARES):
         for t in range(share * rows // SHARES, (share + 1) * rows // SHARES):
-            start, length = starts[t], lengths[t]
             for h in range(heads):
-                source = start * size + (h * length + t - start) * width
-                head, out = bits[source : source + width], out_bits[t, h * width : (h + 1) * width]
-                if factors.shape[0] > 0:
-                    factor = factors[source // width]
+                head, out = bits[h, t], out_bits[t, h * width : (h + 1) * width]
+                if scales:
+                    factor = factors[h, t]
                     for i in range(width):
                         out[i] = bfloat16(float_of_bfloat16(head[i]) * factor)
                 else:
@@ -256,21 +243,23 @@ def _exponentials(row, highest):  # type: ignore[no-untyped-def]
 
 
 @njit(**PARALLEL)
-def causal_softmax(score_bits, first, queries, window, log_sum, inverse):  # type: ignore[no-untyped-def]
+def causal_softmax(score_bits, begins, first, window, log_sum, inverse):  # type: ignore[no-untyped-def]
     """Scores to exponentials, in place; what a query may not see becomes 0.
 
     Args:
-        score_bits: [G, R, S]: in each of G, R rows are one or more blocks of ``queries`` rows; row r is the query at
-            position first + r % queries and sees keys 0 … to its own position.
+        score_bits: [K, G Q, S]: for each key/value head K, the Q queries of each of its G query heads.
+        begins: the first key of each query's document, int64 [Q].
+        first: the key that the first query is; a query sees keys up to itself.
         window: how many keys, itself included, a query sees at most.
-        log_sum: written, float32 [G, R]: log of the sum of the scores' exponentials.
-        inverse: written, float32 [G, R]: what makes probabilities of a row's exponentials.
+        log_sum: written, float32 [K, G Q]: log of the sum of the scores' exponentials.
+        inverse: written, float32 [K, G Q]: what makes probabilities of a row's exponentials.
     """
-    groups, rows, keys = score_bits.shape
+    groups, rows = score_bits.shape[:2]
+    queries = begins.shape[0]
     for share in prange(groups * rows):
         g, r = share // rows, share % rows
-        last = min(first + r % queries + 1, keys)
-        begin = max(0, last - window)
+        last = first + r % queries + 1
+        begin = max(begins[r % queries], last - window)
         seen = score_bits[g, r, begin:last]
         highest = _highest(seen)
         total = _exponentials(seen, highest)
@@ -281,20 +270,21 @@ def causal_softmax(score_bits, first, queries, window, log_sum, inverse):  # typ
 
 
 @njit(**PARALLEL)
-def causal_softmax_backward(score_bits, grad_bits, first, queries, window, log_sum):  # type: ignore[no-untyped-def]
+def causal_softmax_backward(score_bits, grad_bits, begins, first, window, log_sum):  # type: ignore[no-untyped-def]
     """Scores to probabilities again, and their gradient to that of the scores, both in place.
 
     Args:
-        score_bits, first, queries, window: as for :func:`causal_softmax`, the scores made anew.
-        grad_bits: gradient of the probabilities [G, R, S].
+        score_bits, begins, first, window: as for :func:`causal_softmax`, the scores made anew.
+        grad_bits: gradient of the probabilities [K, G Q, S].
         log_sum: as :func:`causal_softmax` wrote it.
     """
-    groups, rows, keys = score_bits.shape
+    groups, rows = score_bits.shape[:2]
+    queries = begins.shape[0]
     for share in prange(groups * rows):
         g, r = share // rows, share % rows
         norm = log_sum[g, r]
-        last = min(first + r % queries + 1, keys)
-        begin = max(0, last - window)
+        last = first + r % queries + 1
+        begin = max(begins[r % queries], last - window)
         seen, grad = score_bits[g, r, begin:last], grad_bits[g, r, begin:last]
         dot = _F(0)
         for j in range(seen.shape[0]):
