@@ -229,6 +229,8 @@ def test_broken_templates_and_empty_data_are_said(write_lines: WriteLines) -> No
         questions(task, limit=None)
     with pytest.raises(ConfigError, match="expression 'q q' is broken"):
         questions(task.replace(prompt="{{ q }}", answer="q q"), limit=None)
+    with pytest.raises(ConfigError, match="task exact has no data"):
+        questions(builtin_task("exact"), limit=None)
     empty = write_lines(name="empty.jsonl")
     with pytest.raises(ConfigError, match="has no rows to ask"):
         questions(load_task(f"choice:{empty}"), limit=None)

@@ -43,14 +43,15 @@ def questions(task: Task, *, limit: int | None) -> list[Question]:
     """All questions of a task, in the order of the data.
 
     Args:
-        task: with data.
+        task: what is asked.
         limit: so many from the start, of each configuration.
     Raises:
-        ConfigError: there is none.
+        ConfigError: the task has no data, or the data no rows.
         InputError: the data cannot be read, or does not fit the task's templates.
         DownloadError: it is on a hub that cannot be reached.
     """
-    assert task.data is not None
+    if task.data is None:
+        raise ConfigError(f"task {task.name} has no data; add `data: FILE` to the task, or a hub's name")
     found: list[Question] = []
     try:
         for config in task.configs or (None,):

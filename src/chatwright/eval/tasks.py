@@ -59,8 +59,8 @@ class Task(Settings):
 
     form: Form = Field(
         "auto",
-        description="chat: through the chat template; plain: as running text; auto: chat where the model has a template, "
-        "but plain for a choice, as published figures are",
+        description="chat: through the chat template; plain: as running text; auto: chat where the model has a "
+        "template, but plain for a choice, as published figures are",
     )
     prompt: str | tuple[Turn, ...] | None = Field(None, description="template of the question, or of several messages")
     delimiter: str = Field(" ", description="between question and answer in the plain form")
