@@ -49,18 +49,16 @@ def generalized_advantages(
     return advantage_BT, torch.where(mask_BT, advantage_BT + value_BT, 0.0)
 
 
-def whiten(values_M: Tensor, *, mean: Tensor, variance: Tensor, keep_mean: bool = False) -> Tensor:
-    """Scale to a variance of 1, around 0 or around the mean that there was.
+def whiten(values_M: Tensor, *, mean: float, variance: float) -> Tensor:
+    """Shifted and scaled to a mean of 0 and a variance of 1.
 
     Args:
         values_M: the values of real tokens, without padding, shape [M].
-        mean, variance: scalars, of all processes' values.
-        keep_mean: only scale, for rewards: where all are good, none should look bad.
+        mean, variance: of all processes' values.
     Source:
         Huang et al. 2024, arXiv 2403.17031, detail 19.
     """
-    white_M = (values_M - mean) * torch.rsqrt(variance + 1e-8)
-    return white_M + mean if keep_mean else white_M
+    return (values_M - mean) * (variance + 1e-8) ** -0.5
 
 
 def group_advantages(reward_BG: Tensor, *, scale: Tensor | None) -> Tensor:

@@ -1,7 +1,7 @@
 """What objectives on preferences share."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -29,17 +29,27 @@ class PreferenceSettings(StageSettings):
             return {"learning_rate": 10 * cls.model_fields["learning_rate"].default, **values}
         return values
 
+    @model_validator(mode="after")
+    def _no_z_loss(self) -> Self:
+        if self.z_loss:
+            raise ValueError("z_loss has no effect on preferences and rewards; leave it out")
+        return self
 
-class ReferenceSettings(PreferenceSettings):
-    """Settings of objectives that compare the model with what it was."""
 
-    beta: float = Field(0.1, gt=0, description="pull towards the reference; smaller values move further from it")
+class NoDropoutSettings(PreferenceSettings):
+    """Of objectives that compare the model with what it was."""
 
     @model_validator(mode="after")
-    def _no_dropout(self) -> "ReferenceSettings":
+    def _no_dropout(self) -> Self:
         if self.lora is not None and self.lora.lora_dropout:
-            raise ValueError("lora_dropout must be 0 here: the model is compared with its reference, and is not noisy")
+            raise ValueError("lora_dropout must be 0 here: the model is compared with what it was, without noise")
         return self
+
+
+class ReferenceSettings(NoDropoutSettings):
+    """Of objectives on data from disk that pull the model towards what it was."""
+
+    beta: float = Field(0.1, gt=0, description="pull towards the reference; smaller values move further from it")
 
 
 class Pairs(Objective):
