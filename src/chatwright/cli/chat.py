@@ -56,6 +56,17 @@ def chat(
             ),
         ),
     ] = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(
+            "--adapter",
+            show_default=False,
+            help=say(
+                "Folder of a LoRA adapter to merge into the model; without --model, the one it names.",
+                "要合并进模型的 LoRA 适配器文件夹；缺省模型为其所属模型。",
+            ),
+        ),
+    ] = None,
     system: Annotated[
         str | None,
         typer.Option(
@@ -162,7 +173,12 @@ def chat(
         constraint=constraint_from(json_schema, regex),
     )
     machine: dict[str, Any] = {"device": device, "dtype": dtype, "threads": threads, "max_model_len": max_model_len}
-    with Chat(model, system=system, context_policy=context_policy, **machine, **options) as session:
+    source: str | Path | None = model
+    if adapter is not None:
+        from chatwright.model.merged import merged_folder
+
+        source = merged_folder(adapter, model)
+    with Chat(source, system=system, context_policy=context_policy, **machine, **options) as session:
         if text is not None:
             from chatwright.cli.one_shot import answer
 

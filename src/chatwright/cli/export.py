@@ -27,6 +27,17 @@ def export(
     out: Annotated[
         Path, typer.Option("--out", "-o", help=say("The folder or file to make.", "要生成的文件夹或文件。"))
     ],
+    adapter: Annotated[
+        Path | None,
+        typer.Option(
+            "--adapter",
+            show_default=False,
+            help=say(
+                "Folder of a LoRA adapter to merge into the model.",
+                "要合并进模型的 LoRA 适配器文件夹。",
+            ),
+        ),
+    ] = None,
     format: Annotated[
         Literal["hf", "gguf"], typer.Option("--format", "-f", help=say("What to write.", "导出格式。"))
     ] = "hf",
@@ -54,11 +65,16 @@ def export(
     from chatwright.cli.output import stderr_console
     from chatwright.model.export import export_model
 
+    source: str | Path = model
+    if adapter is not None:
+        from chatwright.model.merged import merged_folder
+
+        source = merged_folder(adapter, model)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=stderr_console(), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(out.name, total=None)
         export_model(
-            model,
+            source,
             out,
             format=format,
             dtype=dtype,

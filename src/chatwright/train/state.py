@@ -66,7 +66,8 @@ class TrainingState:
         """
         with self.masters.exported():
             (self.stage.save_model or self._save_model)(folder)
-            self.stage.objective.save(folder)
+            if (folder / "config.json").is_file():  # beside adapters alone a head would have no model to score for
+                self.stage.objective.save(folder)
             if self.stage.save_extra is not None:
                 self.stage.save_extra(folder)
         own = folder / _FOLDER

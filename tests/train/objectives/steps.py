@@ -12,6 +12,24 @@ from chatwright.train.settings import StageSettings
 MakeContext = Callable[[StageSettings], StageContext]
 
 
+class OneBatch:
+    """A feed of the same batch in every step."""
+
+    steps_per_epoch = 1
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    def micro_batches(self, step: int) -> list[Batch]:
+        return [self._batch]
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {}
+
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        assert state == {}
+
+
 def batch_of(objective: Objective, rows: Sequence[Row]) -> Batch:
     """The rows as one packed batch, encoded as the objective wants them."""
     encode = objective.encoder(objective.context.settings, objective.context.template)

@@ -10,10 +10,15 @@ from chatwright.classifier import Classifier
 from chatwright.data.rows import Labelled
 from chatwright.errors import ConfigError, InputError, ModelFormatError
 from chatwright.model import save_model
+from chatwright.model.adapters import save_adapter
+from chatwright.model.lora import add_adapters
+from chatwright.train.loop import run_stage
 from chatwright.train.objective import StageContext
 from chatwright.train.objectives.classify import Classify, ClassifySettings
 from chatwright.train.settings import LoRASettings
-from tests.train.objectives.steps import MakeContext, batch_of, train
+from chatwright.train.stage import Stage
+from tests.train.doubles import Notes
+from tests.train.objectives.steps import MakeContext, OneBatch, batch_of, train
 
 LABELS = ("sky", "world")
 ROWS = [
@@ -79,6 +84,33 @@ def test_transformers_opens_it_with_the_same_loss(make_context: MakeContext, tmp
     answers = Classifier.open(folder).classify([row.text for row in ROWS])
     probabilities = torch.tensor([list(answer.probabilities.values()) for answer in answers])
     torch.testing.assert_close(probabilities, expected.logits.softmax(-1), atol=1e-5, rtol=1e-5)
+
+
+def test_adapters_and_head_survive_a_stop(make_context: MakeContext, tmp_path: Path) -> None:
+    def stage() -> Stage:
+        lora = {"r": 2, "lora_dropout": 0.1}
+        context = make_context(ClassifySettings.model_validate({"labels": LABELS, "lora": lora, "save_steps": 2}))
+        add_adapters(context.model, **lora)
+        task = Classify(context)
+        return Stage(
+            name="classes",
+            settings=context.settings,
+            model=context.model,
+            objective=task,
+            feed=OneBatch(batch_of(task, ROWS)),
+            total_steps=4,
+            save_model=lambda folder: save_adapter(context.model, folder),
+        )
+
+    whole, notes = stage(), Notes()
+    run_stage(whole, run=tmp_path / "run", watcher=notes)
+    assert notes.warnings == []
+    again = stage()
+    run_stage(again, run=tmp_path / "again", resume_from=tmp_path / "run" / "checkpoint-2")
+    for ours, theirs in ((again.model, whole.model), (again.objective.head, whole.objective.head)):
+        assert ours is not None
+        assert theirs is not None
+        assert all(torch.equal(ours.state_dict()[name], value) for name, value in theirs.state_dict().items())
 
 
 def test_figures_of_wrong_guesses(make_context: MakeContext) -> None:
