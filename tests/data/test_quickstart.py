@@ -10,7 +10,7 @@ import pytest
 from chatwright.data.quickstart import chats, preferences, questions, sums, texts
 from chatwright.data.quickstart.exchange import held_out
 from chatwright.data.quickstart.facts import RELATIONS
-from chatwright.data.quickstart.numbers import pair
+from chatwright.data.quickstart.numbers import pair, takes_two_steps
 from chatwright.data.quickstart.words import ANIMALS, COLOURS, THINGS, with_colour
 
 _SUM = re.compile(r"(\d+) ?(?:\+|plus|加上?) ?(\d+)|Add (\d+) and (\d+)|add (\d+) to (\d+)")
@@ -44,7 +44,7 @@ def test_no_held_out_pair_of_numbers_is_trained_on(trained_on: list[str]) -> Non
     for kind, pattern in (("sum", _SUM), ("difference", _DIFFERENCE)):
         for found in chain.from_iterable(map(pattern.finditer, trained_on)):
             a, b = (int(number) for number in found.groups() if number)
-            assert not held_out(pair(kind, a, b)), found.group()
+            assert not takes_two_steps(a, b) or not held_out(pair(kind, a, b)), found.group()
             seen[kind] += 1
     assert min(seen["sum"], seen["difference"]) > 10_000
 

@@ -54,7 +54,7 @@ def texts(count: int = 8_000, seed: int = 0) -> Iterator[Text]:
     random = Random(f"quickstart texts {seed}")
     for _ in range(count):
         language = random.choice(LANGUAGES)
-        kind = random.choices((_tales, _almanac, _exercises, _scenes, _transcript), (2, 5, 6, 2, 0.5))[0]
+        kind = random.choices((_tales, _almanac, _exercises, _scenes, _transcript), (2, 4, 6, 4, 0.5))[0]
         yield Text(kind(random, language))
 
 

@@ -63,6 +63,6 @@ def for_testing(skill: Skill, random: Random, language: Language) -> Exchange:
     """An exchange that asks for a combination which is held out, in a setting that is not."""
     while True:
         exchange = skill(random, language)
-        asked, *others = exchange.combinations
-        if held_out(asked) and not any(map(held_out, others)):
+        kept_back = [held_out(combination) for combination in exchange.combinations]
+        if any(kept_back[:1]) and not any(kept_back[1:]):
             return exchange

@@ -1,4 +1,8 @@
-"""Sums, differences, comparisons and little word problems. The same pair of numbers is held out in all of them."""
+"""Sums, differences, comparisons and little word problems. The same pair of numbers is held out in all of them.
+
+The answers show their working, so that each step is easy: 27 + 58 is 27 + 50 = 77 and 77 + 8 = 85. Held out are pairs
+that take two steps; a step never is such a pair, since one of its numbers is round or has one digit.
+"""
 
 from random import Random
 
@@ -66,36 +70,50 @@ def pair(kind: str, a: int, b: int) -> Combination:
     return (kind, a, b) if kind == "difference" else (kind, min(a, b), max(a, b))
 
 
+def takes_two_steps(a: int, b: int) -> bool:
+    """Whether neither number is round or has one digit."""
+    return min(a, b) > 10 and bool(a % 10 and b % 10)
+
+
 def addition(random: Random, language: Language) -> Exchange:
     """Add two numbers of one or two digits."""
-    a, b = _operand(random), _operand(random)
-    right, wrong = a + b, _near(random, a + b)
-    said = "{a} plus {b} is {c}." if language == "en" else "{a}加{b}等于{c}。"
-    return Exchange(
-        "addition",
-        language,
-        random.choice(_ASK_SUM[language]).format(a=a, b=b),
-        said.format(a=a, b=b, c=right),
-        str(right),
-        said.format(a=a, b=b, c=wrong),
-        (pair("sum", a, b),),
-    )
+    return _calculation(random, language, "sum", _operand(random), _operand(random))
 
 
 def subtraction(random: Random, language: Language) -> Exchange:
     """Take the smaller number from the larger."""
     b, a = sorted((_operand(random), _operand(random)))
-    right, wrong = a - b, _near(random, a - b)
-    said = "{a} minus {b} is {c}." if language == "en" else "{a}减{b}等于{c}。"
+    return _calculation(random, language, "difference", a, b)
+
+
+def _calculation(random: Random, language: Language, kind: str, a: int, b: int) -> Exchange:
+    is_sum = kind == "sum"
+    ways, sign, right = (_ASK_SUM, "+", a + b) if is_sum else (_ASK_DIFFERENCE, "-", a - b)
+
+    def said(result: int) -> str:
+        steps = _steps(a, b, sign, result)
+        if len(steps) > 1:
+            steps.append(f"{'so ' if language == 'en' else '所以'}{a} {sign} {b} = {result}")
+        return ", ".join(steps) + "." if language == "en" else "，".join(steps) + "。"
+
     return Exchange(
-        "subtraction",
+        "addition" if is_sum else "subtraction",
         language,
-        random.choice(_ASK_DIFFERENCE[language]).format(a=a, b=b),
-        said.format(a=a, b=b, c=right),
+        random.choice(ways[language]).format(a=a, b=b),
+        said(right),
         str(right),
-        said.format(a=a, b=b, c=wrong),
-        (pair("difference", a, b),),
+        said(_near(random, right)),
+        (pair(kind, a, b),) if takes_two_steps(a, b) else (),
     )
+
+
+def _steps(a: int, b: int, sign: str, result: int) -> list[str]:
+    """The working: first the tens of ``b``, then its ones."""
+    if not takes_two_steps(a, b):
+        return [f"{a} {sign} {b} = {result}"]
+    tens, ones = b - b % 10, b % 10
+    between = a + tens if sign == "+" else a - tens
+    return [f"{a} {sign} {tens} = {between}", f"{between} {sign} {ones} = {result}"]
 
 
 def comparison(random: Random, language: Language) -> Exchange:
@@ -123,25 +141,31 @@ def word_problem(random: Random, language: Language) -> Exchange:
     """Somebody is given things, or gives some away."""
     who, other = random.sample(NAMES[language], 2)
     thing = random.choice(COUNTED)
-    a, b = random.randint(2, 20), random.randint(2, 20)
+    a, b = random.randint(2, 49), random.randint(2, 49)
     gains = random.random() < 0.5
     if not gains:
         a, b = max(a, b) + 2, min(a, b)
-    count = a + b if gains else a - b
+    sign, right = ("+", a + b) if gains else ("-", a - b)
     if language == "en":
         story, asks, said = _problem_en(random, gains)
     else:
         story, asks, said = _problem_zh(random, gains)
     noun = thing.plural if language == "en" else thing.zh
     words = {"who": who, "other": other, "things": noun, "measure": thing.measure, "a": a, "b": b}
+
+    def solved(result: int) -> str:
+        steps = _steps(a, b, sign, result)
+        working = ", ".join(steps) + ". " if language == "en" else "，".join(steps) + "。"
+        return working + said.format(**words, c=result)
+
     return Exchange(
         "word problems",
         language,
         (story + asks).format(**words),
-        said.format(**words, c=count),
-        str(count),
-        said.format(**words, c=_near(random, count)),
-        (pair("sum" if gains else "difference", a, b),),
+        solved(right),
+        str(right),
+        solved(_near(random, right)),
+        (pair("sum" if gains else "difference", a, b),) if takes_two_steps(a, b) else (),
     )
 
 
@@ -187,7 +211,7 @@ def _problem_zh(random: Random, gains: bool) -> tuple[str, str, str]:
 
 def _operand(random: Random) -> int:
     """Small numbers are asked for more often than they are among all."""
-    return random.randint(0, 9) if random.random() < 0.25 else random.randint(0, LARGEST)
+    return random.randint(0, 9) if random.random() < 0.2 else random.randint(0, LARGEST)
 
 
 def _near(random: Random, number: int) -> int:
