@@ -49,10 +49,11 @@ def find_files(path: str, *, split: str | None, with_texts: bool, report: DataRe
     if place.is_symlink():
         raise InputError(f"{path} is a link to {os.readlink(place)}, which does not exist")
     if glob.has_magic(path):
-        found = sorted(Path(name) for name in glob.iglob(str(place), recursive=True) if os.path.isfile(name))
-        if not found:
+        names = sorted(name for name in glob.iglob(str(place), recursive=True) if os.path.isfile(name))
+        if not names:
             raise InputError(f"no file matches {path}")
-        return [_known(file) for file in found]
+        files = {os.path.realpath(name): Path(name) for name in reversed(names)}  # links may lead to one file twice
+        return [_known(file) for file in reversed(files.values())]
     raise InputError(f"there is no file or folder {path}; give a path, a glob, a hub name (owner/name) or builtin:NAME")
 
 

@@ -14,8 +14,8 @@ _WESTERN_TRACE = re.compile(
     "[\u00c2-\u00f4][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013\u2014"
     "\u2018-\u201a\u201c-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]"
 )
-# UTF-8 read as GBK: what full-width punctuation (EF BC .., E3 80 ..) and 的 (E7 9A 84) become.
-_CHINESE_TRACE = re.compile("[锛銆鐨]")
+# UTF-8 read as GBK: rare characters that full-width punctuation, 的 and the many characters from U+4E00 on become.
+_CHINESE_TRACE = re.compile("[锛銆鐨紝涓]")
 _CHINESE_TRACES = 2
 
 # Typography and full-width forms are right as they are: “ ” are not ", and ， is not a comma.
@@ -41,7 +41,7 @@ _UNUSUAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u202
 
 
 def repaired(text: str) -> str:
-    """Text whose bytes were decoded by the wrong table, as it was meant: ``cafÃ©`` → ``café``, ``涓枃`` → ``中文``."""
+    """Text that was decoded by the wrong table, as it was meant: ``cafÃ©`` → ``café``, ``涓栫晫`` → ``世界``."""
     if _WESTERN_TRACE.search(text):
         text = ftfy.fix_text(text, config=_FTFY)
     if len(_CHINESE_TRACE.findall(text)) >= _CHINESE_TRACES:

@@ -15,7 +15,7 @@ _FEW_CHARACTERS = 100  # the same for Chinese; poems do without
 _MEAN_WORD_LENGTH = (3, 10)
 _MAX_SYMBOLS = 0.10  # hash signs and ellipses for each word
 _MIN_ALPHABETIC = 0.80  # part of the words with a letter in them
-_MIN_HAN = 0.50  # part of a Chinese text's characters that are Chinese ones, spaces apart
+_MIN_LETTERS = 0.50  # part of the characters, spaces apart; of a Chinese text, Chinese ones, Latin letters apart
 _MAX_BULLETS = 0.90  # part of the lines
 _MAX_ELLIPSES = 0.30  # part of the lines that end in one
 _MAX_BROKEN = 0.001  # part of the characters
@@ -28,7 +28,7 @@ _LOST_IN_GBK = "锟斤拷"  # the same, taken for GBK
 
 
 def flaw(text: str, language: Language, script: Script) -> str | None:
-    """What is wrong with a text as prose; None where nothing is. Of other languages only their lines are judged."""
+    """What is wrong with a text as prose; None where nothing is. Of other languages only lines and letters count."""
     broken = text.count(_LOST) + 3 * text.count(_LOST_IN_GBK)
     if broken > _MAX_BROKEN * len(text):
         return "broken encoding"
@@ -43,7 +43,13 @@ def flaw(text: str, language: Language, script: Script) -> str | None:
             return _english_flaw(text)
         case "zh":
             return _chinese_flaw(text, script)
-    return None
+    letters = script.latin + script.han + script.kana + script.hangul + script.others
+    return "few letters" if letters < _MIN_LETTERS * _solid(text) else None
+
+
+def _solid(text: str) -> int:
+    """Characters other than spaces."""
+    return len(text) - sum(map(text.count, " \n\t\u3000"))
 
 
 def _english_flaw(text: str) -> str | None:
@@ -65,8 +71,7 @@ def _has_letter(word: str) -> bool:
 
 
 def _chinese_flaw(text: str, script: Script) -> str | None:
-    solid = len(text) - sum(map(text.count, " \n\t\u3000"))
-    if script.han < _MIN_HAN * (solid - script.latin):
+    if script.han < _MIN_LETTERS * (_solid(text) - script.latin):
         return "few letters"
     if text.count("#") + text.count("...") + text.count("…") > _MAX_SYMBOLS * script.han:
         return "symbols"

@@ -13,7 +13,7 @@ from chatwright.chat import Message
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Running text to learn by heart the way of: ``{"text"}``, a line of a ``.txt`` file, a whole ``.md`` file."""
+    """Running text to learn by heart the way of: ``{"text"}``, or a section of a ``.txt`` or ``.md`` file."""
 
     text: str
 
