@@ -7,7 +7,6 @@ that was killed: ``{"losses": {step: [each loss ever reported]}, "kills": N, "we
 import json
 import os
 import random
-import shutil
 import signal
 import sys
 import threading
@@ -46,7 +45,7 @@ def main() -> None:
     pairs = []
     for number, settings in enumerate(json.loads(sys.argv[1])):
         whole = _trained(folder / f"{number}-whole", settings, kills=0)
-        pairs.append((whole, _trained(folder / f"{number}-torn", settings, kills=10)))
+        pairs.append((whole, _trained(folder / f"{number}-torn", settings, kills=9)))
     print(json.dumps(pairs))
 
 
@@ -61,6 +60,9 @@ def _trained(folder: Path, settings: dict[str, Any], kills: int) -> dict[str, An
             if killed < kills:
                 _arm(folder / "run", moments)
             _train(folder, settings)
+            if killed < kills:  # before its moment came
+                os.kill(os.getpid(), signal.SIGKILL)
+            os._exit(0)
         moments.seed(killed)
         _, status = os.waitpid(child, 0)
         if status == 0:
@@ -78,9 +80,9 @@ def _trained(folder: Path, settings: dict[str, Any], kills: int) -> dict[str, An
 def _arm(run: Path, moments: random.Random) -> None:
     """Make this process kill itself before one of its next operations on files of the run, or at any time at all."""
     if moments.random() < 0.25:
-        threading.Timer(moments.uniform(0.0, 0.4), os.kill, (os.getpid(), signal.SIGKILL)).start()
+        threading.Timer(moments.uniform(0.05, 0.25), os.kill, (os.getpid(), signal.SIGKILL)).start()
         return
-    left = [moments.randrange(20, 160)]
+    left = [moments.randrange(20, 100)]
 
     def count(*what: Any) -> None:
         if str(run) in str(what):
@@ -103,12 +105,10 @@ def _train(folder: Path, settings: dict[str, Any]) -> None:
     run.mkdir(exist_ok=True)
     newest = newest_checkpoint(run, lambda message: None)
     config = CONFIG.replace(dropout=0.2)
-    stage = make_stage(STEPS, config=config, logging_steps=1, save_steps=2, save_total_limit=2, **settings)
+    stage = make_stage(STEPS, config=config, logging_steps=1, save_steps=1, save_total_limit=2, **settings)
     run_stage(stage, run=run, watcher=Lines(folder / "losses.jsonl"), resume_from=newest.path if newest else None)
     total = sum(float(tensor.double().abs().sum()) for tensor in stage.model.state_dict().values())
     (folder / "weights").write_text(repr(total))
-    shutil.rmtree(run)
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def test_rows_are_divided_evenly() -> None:
 
     assert rows(None) == 10
     assert rows(0) == 1
-    enough_for_nine = int((estimate.fixed + 9.5 * row) / 0.8)
+    enough_for_nine = int((estimate.fixed + 9.5 * row) / 0.6)
     assert rows(enough_for_nine) == 5  # twice five, and not nine and one
     assert rows(enough_for_nine, world_size=2) == 5
     assert rows(enough_for_nine, world_size=4) == 3

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from chatwright.errors import ConfigError, StorageError, TrainingError, TrainingStopped
+from chatwright.train.ahead import Ahead
 from chatwright.train.batch import Batch
 from chatwright.train.blocks import running_blocks
 from chatwright.train.checkpoint import (
@@ -69,7 +70,8 @@ def run_stage(
         running_blocks(stage.model, recompute=settings.gradient_checkpointing, compiled=settings.torch_compile),
     ):
         prepared = prepare(stage, told, world, resume_from)
-        return _Loop(prepared, run, told, world, stop).run(resume_from)
+        with Ahead(enabled=stage.model.embed.weight.is_cuda) as ahead:
+            return _Loop(prepared, run, told, world, stop, ahead).run(resume_from)
 
 
 class _Loop:
@@ -80,9 +82,11 @@ class _Loop:
         figures: of the last evaluation, which was after ``evaluated`` steps.
     """
 
-    def __init__(self, prepared: Prepared, run: Path, watcher: Watcher, world: World, stop: StopRequest) -> None:
+    def __init__(
+        self, prepared: Prepared, run: Path, watcher: Watcher, world: World, stop: StopRequest, ahead: Ahead
+    ) -> None:
         self.prepared, self.state = prepared, prepared.state
-        self.run_folder, self.watcher, self.world, self.stop = run, watcher, world, stop
+        self.run_folder, self.watcher, self.world, self.stop, self.ahead = run, watcher, world, stop, ahead
         self.taken = 0
         self.evaluated = 0
         self.figures: dict[str, float] = {}
@@ -147,7 +151,7 @@ class _Loop:
         """Those of the next step, in smaller micro-batches where memory does not suffice."""
         while True:
             self.stage.objective.before_step(self.taken)
-            batches = self.stage.feed.micro_batches(self.taken)
+            batches = self.ahead.micro_batches(self.stage.feed, self.taken)
             try:
                 return batches, self.prepared.passes.run(batches, stop=self.stop.name is not None)
             except (RuntimeError, MemoryError) as error:
