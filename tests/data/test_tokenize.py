@@ -13,6 +13,7 @@ from chatwright.data.encode import DialogueEncoder, TextEncoder
 from chatwright.data.example import Document, Example
 from chatwright.data.rows import Dialogue, Row, Text
 from chatwright.data.store import ExampleStore
+from chatwright.data.store_writer import StoreWriter
 from chatwright.data.tokenize import build_store, open_prepared
 from chatwright.errors import ChatwrightError, ConfigError, InputError
 from chatwright.tokenizer import Tokenizer
@@ -100,6 +101,14 @@ def test_rows_that_the_template_refuses_are_counted_and_too_many_stop(tmp_path: 
     with pytest.raises(InputError, match=r"10 of 40 rows cannot be used, the first because .*no system messages"):
         build_store([*rows, *[bad] * 9], DialogueEncoder(strict, 64), tmp_path / "s")
     assert len(ExampleStore.open(tmp_path / "s")) == 30
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
+    writer = StoreWriter(tmp_path / "s")
+    writer.append([Example((Document(np.arange(3, dtype=np.int32)),))])
+    assert len(list(tmp_path.iterdir())) == 1  # never finished, never discarded
+    build_store([dialogue("x")], DialogueEncoder(TEMPLATE, 64), tmp_path / "s")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".s.lock", "s"]
 
 
 def test_nothing_to_learn_is_an_error_that_says_why(tmp_path: Path) -> None:

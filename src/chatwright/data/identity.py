@@ -1,10 +1,10 @@
 """What tells whether a source would still give the rows that it gave before, without reading it."""
 
 import glob
+import importlib.metadata
 import json
 from pathlib import Path
 
-import chatwright
 from chatwright.data.builtin import PREFIX
 from chatwright.data.finding import hub_name
 from chatwright.data.settings import DataSettings
@@ -18,7 +18,7 @@ def identity_of(settings: DataSettings) -> str | None:
     states = [_state(part) for part in (settings, *(settings.contamination or ()))]
     if None in states:
         return None
-    return json.dumps([settings.model_dump(mode="json"), states, chatwright.__version__])
+    return json.dumps([settings.model_dump(mode="json"), states, importlib.metadata.version("chatwright")])
 
 
 def _state(settings: DataSettings) -> list[object] | None:

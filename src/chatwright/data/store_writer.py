@@ -1,5 +1,6 @@
 """Writes an :class:`~chatwright.data.store.ExampleStore`: all of it, or nothing."""
 
+import glob
 import hashlib
 import json
 import os
@@ -57,7 +58,7 @@ class StoreWriter:
             raise StorageError(f"{self.folder} holds something else than prepared data; give another folder")
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self._work = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
+            self._work = Path(tempfile.mkdtemp(prefix=_prefix(self.folder), dir=self.folder.parent))
         except OSError as error:
             raise _cannot_write(self.folder, error) from error
         self._files: dict[str, _File] = {}
@@ -185,6 +186,16 @@ class StoreWriter:
         if name not in self._files:
             self._files[name] = _File(self._work / name)
         return self._files[name]
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what writers that were killed have left; no other may be at work on the same store."""
+    for left in folder.parent.glob(f"{glob.escape(_prefix(folder))}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _prefix(folder: Path) -> str:
+    return f".{folder.name}.partial-"
 
 
 class _File:

@@ -3,6 +3,8 @@
 import hashlib
 import multiprocessing
 import os
+import signal
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,7 +21,7 @@ from chatwright.data.encode import RowEncoder
 from chatwright.data.example import Example
 from chatwright.data.rows import Row, Text
 from chatwright.data.store import INDEX, ExampleStore
-from chatwright.data.store_writer import StoreWriter
+from chatwright.data.store_writer import StoreWriter, remove_partial
 from chatwright.errors import ChatwrightError, ConfigError, InputError, StorageError, TemplateError
 
 Encoder = Callable[[Row], Example | None]
@@ -81,6 +83,7 @@ def build_store(
     with _lock(root):
         if source is not None and (found := _reusable(root, made_by, made_from)) is not None:
             return found
+        remove_partial(root)
         vocab_size = encoder.tokenizer.vocab_size if isinstance(encoder, RowEncoder) else None
         with StoreWriter(root, vocab_size=vocab_size, encoder=made_by, source=made_from) as writer:
             account = _Account(max_refused)
@@ -252,7 +255,17 @@ _worker_encoder: Encoder
 def _start_worker(encoder: Encoder) -> None:
     global _worker_encoder
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C ends the parent, which ends this process
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker_encoder = encoder
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot say so, and this process would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _encode_in_worker(rows: Sequence[Row]) -> Encoded:
