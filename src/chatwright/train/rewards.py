@@ -62,7 +62,7 @@ class Rewards:
             raise ConfigError('reward_funcs is empty; name a function, such as "rewards.py:polite", or a reward model')
         if weights is not None and len(weights) != len(names):
             raise ConfigError(f"reward_weights has {len(weights)} numbers, but reward_funcs {len(names)} entries")
-        self._scorers = {name: _scorer(name, device) for name in names}
+        self._scorers = [_scorer(name, device) for name in names]
         self._weights = torch.tensor(weights if weights is not None else [1.0] * len(names))
         self.labels = [name.rpartition(":")[2] if not Path(name).is_dir() else Path(name).name for name in names]
 
@@ -74,7 +74,7 @@ class Rewards:
         Raises:
             InputError: a function fails, or returns something else than a finite number for each answer.
         """
-        parts = torch.tensor([scorer(answers) for scorer in self._scorers.values()], dtype=torch.float32)
+        parts = torch.tensor([scorer(answers) for scorer in self._scorers], dtype=torch.float32)
         return self._weights @ parts, parts
 
 
