@@ -85,7 +85,7 @@ def test_a_source_is_the_same_until_a_file_or_setting_changes(tmp_path: Path) ->
     file.write_text("{}")
 
     def identities() -> list[str | None]:
-        paths: list[object] = [str(file), str(tmp_path), str(tmp_path / "*.jsonl"), [str(file), "builtin:x"]]
+        paths: list[object] = [str(file), str(tmp_path), str(tmp_path / "*.jsonl"), [str(file), str(tmp_path)]]
         return [identity_of(DataSettings.model_validate({"path": path})) for path in paths]
 
     before = identities()
@@ -96,3 +96,4 @@ def test_a_source_is_the_same_until_a_file_or_setting_changes(tmp_path: Path) ->
     assert identity_of(DataSettings.model_validate(str(file))) != identity_of(DataSettings(path=str(file), limit=3))
     assert identity_of(DataSettings(path="owner/name")) is None
     assert identity_of(DataSettings.model_validate([str(file), "owner/name"])) is None
+    assert identity_of(DataSettings(path="builtin:quickstart/text")) is None

@@ -1,7 +1,6 @@
 """What tells whether a source would still give the rows that it gave before, without reading it."""
 
 import glob
-import importlib.metadata
 import json
 from pathlib import Path
 
@@ -13,12 +12,12 @@ from chatwright.data.settings import DataSettings
 def identity_of(settings: DataSettings) -> str | None:
     """A text that is equal while the settings and every local file (size, time of change) stay as they are.
 
-    None where that cannot be known: a hub's dataset changes without a trace here.
+    None where that cannot be known: a hub's dataset, or what Chatwright makes, changes without a trace here.
     """
     states = [_state(part) for part in (settings, *(settings.contamination or ()))]
     if None in states:
         return None
-    return json.dumps([settings.model_dump(mode="json"), states, importlib.metadata.version("chatwright")])
+    return json.dumps([settings.model_dump(mode="json"), states)
 
 
 def _state(settings: DataSettings) -> list[object] | None:
@@ -26,9 +25,7 @@ def _state(settings: DataSettings) -> list[object] | None:
     if not isinstance(path, str):
         states = [identity_of(part) for part in path]
         return None if None in states else list(states)
-    if path.startswith(PREFIX):
-        return []
-    if hub_name(path) is not None:
+    if path.startswith(PREFIX) or hub_name(path) is not None:
         return None
     place = Path(path).expanduser()
     if place.is_dir():
