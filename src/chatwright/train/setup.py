@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from chatwright.engine.memory import keep_freed_memory
 from chatwright.errors import ConfigError
 from chatwright.model import count_parameters
 from chatwright.train.ema import RunningMean
@@ -26,6 +27,8 @@ from chatwright.train.throughput import ModelFlops, matmul_peak
 from chatwright.train.watch import StageStart, Watcher
 from chatwright.train.world import World
 
+# Of a step's activations, which are freed all at once. 18,000 page faults a step took a tenth of its time.
+_KEPT_BYTES = 2**31 - 1
 # Of a stage, where the settings do not say; every second one is followed by a checkpoint.
 _EVALUATIONS = 10
 
@@ -62,6 +65,8 @@ def prepare(stage: Stage, watcher: Watcher, world: World, resume_from: Path | No
             f"stage {stage.name}: early_stopping_patience needs held-out data; give eval_data, or leave it out"
         )
     device = model.embed.weight.device
+    if device.type == "cpu":
+        keep_freed_memory(_KEPT_BYTES)
     dtype = compute_dtype(settings.bf16, device)
     rounding = int8_rounding(model) if settings.qat else None
     masters = MasterWeights(trained_modules(stage), dtype, rounding=rounding)
