@@ -34,7 +34,8 @@ class Likelihood(Objective):
 
     def loss(self, model: GPT, batch: Batch) -> Loss:
         """Negative log-likelihood in nats."""
-        return Loss(cross_entropy(model, batch, z_loss=self.context.settings.z_loss))
+        z_loss = self.context.settings.z_loss if model.training else 0.0  # held-out loss is that of the text alone
+        return Loss(cross_entropy(model, batch, z_loss=z_loss))
 
 
 class Pretrain(Likelihood):
