@@ -17,7 +17,7 @@ def identity_of(settings: DataSettings) -> str | None:
     states = [_state(part) for part in (settings, *(settings.contamination or ()))]
     if None in states:
         return None
-    return json.dumps([settings.model_dump(mode="json"), states)
+    return json.dumps([settings.model_dump(mode="json"), states])
 
 
 def _state(settings: DataSettings) -> list[object] | None:
