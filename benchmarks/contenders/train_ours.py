@@ -84,7 +84,7 @@ def train(job: TrainingJob, clock: Clock) -> dict[str, Any]:
     if job.task != "pretrain":
         values |= {"lora": {"r": job.rank, "lora_alpha": 32}, "learning_rate": 1e-5}
     settings = kind.Settings(**values)
-    model, tokenizer = _from_nothing() if job.task == "pretrain" else _adapted(job)
+    model, tokenizer = from_nothing() if job.task == "pretrain" else _adapted(job)
     template = ChatTemplate(tokenizer)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -109,7 +109,8 @@ def train(job: TrainingJob, clock: Clock) -> dict[str, Any]:
     return {"mfu_of_what_is_seen": result.mfu, "loss": result.loss}
 
 
-def _from_nothing() -> tuple[GPT, Tokenizer]:
+def from_nothing() -> tuple[GPT, Tokenizer]:
+    """The shape of the benchmark with fresh weights, and a tokenizer that nothing asks."""
     config = ModelConfig(
         vocab_size=VOCAB,
         hidden_size=HIDDEN,

@@ -19,12 +19,10 @@ from benchmarks.contenders.training_job import (
 )
 
 
-def train(job: TrainingJob, clock: Clock) -> dict[str, Any]:
-    """``variant``: "bf16", "autocast" or "float32", with " compiled" behind it or not; "Trainer"."""
+def make_model() -> Any:
+    """The shape of the benchmark with fresh weights."""
     import transformers
 
-    torch.set_num_threads(job.threads)
-    torch.manual_seed(0)
     config = transformers.Qwen3Config(
         vocab_size=VOCAB,
         hidden_size=HIDDEN,
@@ -36,7 +34,16 @@ def train(job: TrainingJob, clock: Clock) -> dict[str, Any]:
         tie_word_embeddings=True,
         max_position_embeddings=LENGTH,
     )
-    model = transformers.Qwen3ForCausalLM(config)
+    return transformers.Qwen3ForCausalLM(config)
+
+
+def train(job: TrainingJob, clock: Clock) -> dict[str, Any]:
+    """``variant``: "bf16", "autocast" or "float32", with " compiled" behind it or not; "Trainer"."""
+    import transformers
+
+    torch.set_num_threads(job.threads)
+    torch.manual_seed(0)
+    model = make_model()
     ids = torch.randint(0, VOCAB, (ROWS, LENGTH))
     details = {"transformers": transformers.__version__, "torch": torch.__version__}
     if job.variant == "Trainer":
@@ -44,7 +51,7 @@ def train(job: TrainingJob, clock: Clock) -> dict[str, Any]:
         return details
     precision, _, compiled = job.variant.partition(" ")
     if precision == "bf16":
-        model.to(torch.bfloat16)
+        model.bfloat16()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     forward = torch.compile(model) if compiled else model
     for _ in range(job.steps + WARM_STEPS):
@@ -64,7 +71,7 @@ def _trainer(model: Any, ids: torch.Tensor, job: TrainingJob, clock: Clock) -> N
 
     import transformers
 
-    class Timer(transformers.TrainerCallback):  # type: ignore[misc]
+    class Timer(transformers.TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:
             clock.step(ids.numel())
 

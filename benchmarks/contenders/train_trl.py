@@ -24,7 +24,7 @@ def train(job: TrainingJob, clock: Clock) -> dict[str, Any]:
     tokenizer = transformers.AutoTokenizer.from_pretrained(job.model)
     counts: list[int] = []
 
-    class Timer(transformers.TrainerCallback):  # type: ignore[misc]
+    class Timer(transformers.TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:
             clock.step(sum(counts))
             counts.clear()
@@ -46,8 +46,7 @@ def train(job: TrainingJob, clock: Clock) -> dict[str, Any]:
         }
         if packed:  # packed rows hold several conversations each
             common |= {"packing": True, "per_device_train_batch_size": max(1, job.batch // 3)}
-        kinds = {"sft": (trl.SFTTrainer, trl.SFTConfig), "dpo": (trl.DPOTrainer, trl.DPOConfig)}
-        trainer_kind, config_kind = kinds[job.task]
+        trainer_kind, config_kind = (getattr(trl, job.task.upper() + kind) for kind in ("Trainer", "Config"))
         trainer = trainer_kind(
             model,
             args=config_kind(**common),
