@@ -94,6 +94,7 @@ class LoadedModel:
         max_model_len: int | None = None,
         max_num_seqs: int = 32,
         kv_memory_bytes: int | None = None,
+        batch_decoding: bool | None = None,
     ) -> Self:
         """A model whose weights are in memory already, such as one that is being trained. They are shared, not copied.
 
@@ -108,6 +109,7 @@ class LoadedModel:
             max_num_seqs: most sequences that run together.
             kv_memory_bytes: memory for keys and values; None takes what ``max_num_seqs`` sequences of full length
                 need, and at most 1 GiB.
+            batch_decoding: see :class:`~chatwright.engine.torch_runner.TorchRunner`.
 
         Raises:
             InvalidParameterError: the model is in training mode, or an option is out of bounds.
@@ -121,7 +123,9 @@ class LoadedModel:
         per_block = block_bytes(model.config, BLOCK_SIZE, model.embed.weight.element_size())
         wanted = max_num_seqs * -(-length // BLOCK_SIZE) * per_block
         memory = min(wanted, _LIVE_MEMORY_BYTES) if kv_memory_bytes is None else kv_memory_bytes
-        runner = TorchRunner(model, kv_memory_bytes=max(memory, per_block), max_model_len=length)
+        runner = TorchRunner(
+            model, kv_memory_bytes=max(memory, per_block), max_model_len=length, batch_decoding=batch_decoding
+        )
         template = template or ChatTemplate(tokenizer)
         defaults = GenerationDefaults()
         engine = Engine(runner, tokenizer, eos_ids=_end_ids(defaults, tokenizer, template), max_num_seqs=max_num_seqs)

@@ -379,3 +379,24 @@ def test_leaving_the_loop_cancels(make_engine: MakeEngine) -> None:
         break
     steps.release(1)
     assert only(generation.result(10)).finish_reason == "cancelled"
+
+
+def test_what_is_submitted_together_starts_in_one_step(make_engine: MakeEngine) -> None:
+    runner = FakeRunner(VOCAB_SIZE)
+    engine = make_engine(runner)
+    with engine.together():
+        generations = [engine.submit([index + 1], SamplingParams(max_tokens=2, ignore_eos=True)) for index in range(5)]
+        with pytest.raises(EngineError, match="no result within"):
+            generations[0].result(timeout_s=0.05)
+        assert runner.batch_sizes == []
+    assert all(generation.result() for generation in generations)
+    assert runner.batch_sizes == [5, 5]
+
+
+def test_an_engine_can_be_closed_while_it_is_held(make_engine: MakeEngine) -> None:
+    engine = make_engine(FakeRunner(VOCAB_SIZE))
+    with engine.together():
+        generation = engine.submit([1])
+        engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        generation.result()

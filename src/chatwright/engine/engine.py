@@ -3,7 +3,8 @@
 import atexit
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from typing import Self
@@ -74,6 +75,7 @@ class Engine:
         self._changed = threading.Condition()  # guards the fields below
         self._inbox: list[Callable[[], None]] = []  # what the engine's thread is to do before its next step
         self._unfinished = 0
+        self._held = 0
         self._closing = False
         self._thread = threading.Thread(target=self._loop, name="chatwright-engine", daemon=True)
         self._thread.start()
@@ -112,6 +114,22 @@ class Engine:
             self._inbox.append(partial(self._core.add, request))
             self._changed.notify()
         return generation
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is submitted within the block starts in one step, after it.
+
+        Which requests share a step then does not depend on the threads' timing, nor do the last bits of their logits,
+        which may depend on the size of a batch. Whatever runs already waits too.
+        """
+        with self._changed:
+            self._held += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= 1
+                self._changed.notify()
 
     @property
     def model(self) -> GPT | None:
@@ -231,7 +249,7 @@ class Engine:
     def _next_commands(self) -> list[Callable[[], None]] | None:
         """Wait until there is something to do, and return what callers asked for; None when the engine is to close."""
         with self._changed:
-            while not (self._inbox or self._closing or self._core.busy):
+            while not self._closing and (self._held or not (self._inbox or self._core.busy)):
                 self._changed.wait()
             commands, self._inbox = self._inbox, []
             if not self._closing:

@@ -89,19 +89,21 @@ def sample_answers(
             template,
             max_model_len=min(longest, model.config.max_position_embeddings),
             max_num_seqs=min(len(prompts) * num_answers, _MAX_SEQUENCES),
+            batch_decoding=True,
         )
         try:
             generations = []
-            for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
-                params = SamplingParams(
-                    temperature=temperature,
-                    max_tokens=max_tokens,
-                    n=num_answers,
-                    seed=seed,
-                    stop=template.stop_texts,
-                    logprobs=0 if index * num_answers < _MEASURED else None,
-                )
-                generations.append(loaded.engine.submit(prompt.ids.tolist(), params))
+            with loaded.engine.together():  # a resumed run has to sample the very same answers
+                for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
+                    params = SamplingParams(
+                        temperature=temperature,
+                        max_tokens=max_tokens,
+                        n=num_answers,
+                        seed=seed,
+                        stop=template.stop_texts,
+                        logprobs=0 if index * num_answers < _MEASURED else None,
+                    )
+                    generations.append(loaded.engine.submit(prompt.ids.tolist(), params))
             return [
                 _answer(prompt, completion)
                 for prompt, generation in zip(prompts, generations, strict=True)

@@ -17,6 +17,7 @@ Collect = Callable[[Sequence[EncodedPrompt], Sequence[int], Sequence[range], Exp
 
 ON_POLICY = "sampled_log_prob"  # a value of tokens that only says something until the first step changes the weights
 _ROLLOUT = "rollout"
+_MOST_PROMPTS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class RolloutFeed:
         rank, world_size: of this process, among how many; each answers its share of the prompts.
 
     Raises:
-        ConfigError: the numbers do not divide each other.
+        ConfigError: the numbers do not divide each other, or are too large.
     """
 
     def __init__(
@@ -81,6 +82,11 @@ class RolloutFeed:
             raise ConfigError(
                 f"a rollout has {plan.prompts} prompts, which cannot be divided evenly into {plan.parts} steps on "
                 f"{world_size} processes; change train_batch_size"
+            )
+        if plan.prompts // world_size > _MOST_PROMPTS:
+            raise ConfigError(
+                f"a rollout has {plan.prompts // world_size} prompts on each process, more than the {_MOST_PROMPTS} "
+                "that the engine takes at once; make train_batch_size smaller"
             )
         self._prompts, self.plan, self._collect = prompts, plan, collect
         self._seed, self._rank, self._world_size = seed, rank, world_size
