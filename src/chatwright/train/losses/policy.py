@@ -4,6 +4,8 @@ Shape legend: B answers, T tokens of the longest, G answers to one prompt, M gen
 Log-probabilities are in nats; everything is float32.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -58,7 +60,7 @@ def whiten(values_M: Tensor, *, mean: float, variance: float) -> Tensor:
     Source:
         Huang et al. 2024, arXiv 2403.17031, detail 19.
     """
-    return (values_M - mean) * (variance + 1e-8) ** -0.5
+    return (values_M - mean) / math.sqrt(variance + 1e-8)
 
 
 def group_advantages(reward_BG: Tensor, *, scale: Tensor | None) -> Tensor:
