@@ -7,8 +7,9 @@ import torch
 
 from chatwright.model import ModelConfig, MoEConfig, build_model, count_parameters
 from chatwright.train.batch import Batch
+from chatwright.train.footprint import estimate_memory
 from chatwright.train.likelihood import hidden_states
-from chatwright.train.memory import estimate_memory, is_out_of_memory, rows_that_fit
+from chatwright.train.memory import is_out_of_memory, rows_that_fit
 from chatwright.train.optimizers import Optimizers
 from chatwright.train.settings import StageSettings
 from tests.train.doubles import MadeUpFeed
@@ -50,7 +51,7 @@ def kept_per_token(config: ModelConfig, batch: Batch) -> float:
 @pytest.mark.parametrize("name", list(SHAPES))
 def test_activations(name: str) -> None:
     (batch,) = MadeUpFeed(rows_per_step=8, rows_per_micro_batch=8).micro_batches(0)
-    estimated = estimate_memory(SHAPES[name], dtype=torch.float32).activation_per_token
+    estimated = estimate_memory(SHAPES[name], itemsize=4).activation_per_token
     real = kept_per_token(SHAPES[name], batch)
     assert real <= estimated < 1.6 * real
 
@@ -64,23 +65,23 @@ def test_moments(optimizer: Any) -> None:
         parameter.grad = torch.zeros_like(parameter)
     optimizers.step()
     real = sum(value.nbytes for value in optimizers.state().values())
-    estimate = estimate_memory(SHAPES["experts"], dtype=torch.float32, optimizer=optimizer)
+    estimate = estimate_memory(SHAPES["experts"], itemsize=4, optimizer=optimizer)
     assert estimate.optimizer == pytest.approx(real, rel=0.03)
 
 
 def test_master_weights_and_adapters() -> None:
-    whole = estimate_memory(BASE, dtype=torch.bfloat16, mean=True)
+    whole = estimate_memory(BASE, itemsize=2, mean=True)
     size = count_parameters(BASE)
     assert (whole.weights, whole.masters, whole.mean) == (2 * size, 4 * size, 4 * size)
-    adapters = estimate_memory(BASE, dtype=torch.bfloat16, trainable=100)
+    adapters = estimate_memory(BASE, itemsize=2, trainable=100)
     assert (adapters.weights, adapters.masters, adapters.optimizer) == (2 * size, 400, 800)
-    assert estimate_memory(BASE, dtype=torch.float32).masters == 0
-    again = estimate_memory(BASE, dtype=torch.bfloat16, recompute=True)
+    assert estimate_memory(BASE, itemsize=4).masters == 0
+    again = estimate_memory(BASE, itemsize=2, recompute=True)
     assert again.activation_per_token < whole.activation_per_token
 
 
 def test_rows_are_divided_evenly() -> None:
-    estimate = estimate_memory(BASE, dtype=torch.float32)
+    estimate = estimate_memory(BASE, itemsize=4)
     feed = MadeUpFeed(rows_per_step=10)
     row = estimate.activation_per_token * feed.tokens_per_row
 

@@ -9,7 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from chatwright.model import ModelConfig, MoEConfig, build_model
 from chatwright.train import throughput
-from chatwright.train.throughput import ModelFlops, active_matrix_parameters, matmul_peak
+from chatwright.train.flops import ModelFlops, active_matrix_parameters
+from chatwright.train.throughput import matmul_peak
 
 CONFIG = ModelConfig(
     vocab_size=512, hidden_size=64, num_layers=3, num_heads=4, num_kv_heads=2, head_dim=32, intermediate_size=160

@@ -23,7 +23,8 @@ from chatwright.model.gguf_file import open_gguf
 from chatwright.model.hf_keys import read_json_object
 from chatwright.model.lora import add_adapters
 from chatwright.model.resolve import resolve_model
-from chatwright.train.memory import estimate_memory
+from chatwright.train.flops import ModelFlops
+from chatwright.train.footprint import estimate_memory
 from chatwright.train.objective import Objective
 from chatwright.train.objectives import objective
 from chatwright.train.precision import compute_dtype
@@ -32,7 +33,7 @@ from chatwright.train.reporters import check_reporters
 from chatwright.train.scaling import scaled
 from chatwright.train.settings import StageSettings
 from chatwright.train.stage_run import rows_per_step, start_of
-from chatwright.train.throughput import ModelFlops, matmul_peak
+from chatwright.train.throughput import matmul_peak
 
 _BYTES_PER_TOKEN = 3.6  # of English and Chinese UTF-8, in a vocabulary of some ten thousand tokens
 _COMPRESSED = {".gz": 3.0, ".zst": 3.5, ".parquet": 2.5}  # how much more text than bytes there is in a file
@@ -133,7 +134,7 @@ def _stage(
     dtype = compute_dtype(settings.bf16, device)
     memory = estimate_memory(
         config,
-        dtype=dtype,
+        itemsize=dtype.itemsize,
         optimizer=settings.optimizer,
         trainable=trainable,
         mean=settings.ema_decay is not None,

@@ -11,8 +11,10 @@ from chatwright.errors import ConfigError
 from chatwright.model import count_parameters
 from chatwright.train.ema import RunningMean
 from chatwright.train.feed import RowFeed
+from chatwright.train.flops import ModelFlops
+from chatwright.train.footprint import MemoryEstimate, estimate_memory
 from chatwright.train.guard import Guard
-from chatwright.train.memory import MemoryEstimate, estimate_memory, rows_per_micro_batch
+from chatwright.train.memory import rows_per_micro_batch
 from chatwright.train.objective import Objective
 from chatwright.train.optimizers import Optimizers
 from chatwright.train.precision import MasterWeights, compute_dtype
@@ -23,7 +25,7 @@ from chatwright.train.stage import Stage
 from chatwright.train.state import TrainingState, stored_micro_batch, trained_modules
 from chatwright.train.step import Passes
 from chatwright.train.stopping import BestSoFar
-from chatwright.train.throughput import ModelFlops, matmul_peak
+from chatwright.train.throughput import matmul_peak
 from chatwright.train.watch import StageStart, Watcher
 from chatwright.train.world import World
 
@@ -81,7 +83,7 @@ def prepare(stage: Stage, watcher: Watcher, world: World, resume_from: Path | No
             stage.objective.prepare(stage.held_out)
     memory = estimate_memory(
         model.config,
-        dtype=dtype,
+        itemsize=dtype.itemsize,
         optimizer=settings.optimizer,
         trainable=trainable,
         mean=mean is not None,

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from chatwright.model import GPT
 from chatwright.train.batch import Batch
+from chatwright.train.flops import ModelFlops
 from chatwright.train.objective import Objective
 from chatwright.train.optimizers import gradient_norm
 from chatwright.train.precision import MasterWeights
-from chatwright.train.throughput import ModelFlops
 from chatwright.train.world import World
 
 Figures = dict[str, tuple[Tensor | float, float]]
