@@ -18,6 +18,7 @@ COMMANDS = {
     "models": "chatwright.cli.models",
     "data": "chatwright.cli.data",
     "train": "chatwright.cli.train",
+    "plan": "chatwright.cli.plan",
     "eval": "chatwright.cli.eval",
     "export": "chatwright.cli.export",
 }

@@ -103,7 +103,7 @@ def outlook(recipe: Recipe) -> Outlook:
     device = choose_device(recipe.device)
     notes: list[str] = []
     sizes = {key: _num_bytes(settings, notes) for key, settings in recipe.data.items()}
-    config = _config(recipe, notes)
+    config = shape_of(recipe, notes)
     stages = () if config is None else tuple(_stage(recipe, name, config, device, sizes) for name in recipe.stages)
     return Outlook(
         recipe.name,
@@ -185,7 +185,7 @@ def _seconds(
     return tokens * flops.per_token_of(length) / (peak * _EFFICIENCY)
 
 
-def _config(recipe: Recipe, notes: list[str]) -> ModelConfig | None:
+def shape_of(recipe: Recipe, notes: list[str]) -> ModelConfig | None:
     """The shape of the model; None where it has to be fetched first."""
     model = recipe.model
     try:

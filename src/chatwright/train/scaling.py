@@ -5,6 +5,8 @@ of 1e17 to 2e19; of the number of tokens: Hoffmann et al. 2022, arXiv 2203.15556
 still pay: Muennighoff et al. 2023, arXiv 2305.16264.
 """
 
+import math
+
 from chatwright.model.config import ModelConfig
 from chatwright.model.presets import count_parameters
 from chatwright.train.settings import StageSettings
@@ -33,6 +35,16 @@ def config_of_depth(depth: int, vocab_size: int) -> ModelConfig:
     )
 
 
+def batch_tokens(flops: float) -> float:
+    """Tokens in a step that suit a training of so many floating-point operations."""
+    return 0.2920 * math.pow(flops, 0.3271)
+
+
+def learning_rate(flops: float) -> float:
+    """AdamW's peak that suits a training of so many floating-point operations; two digits."""
+    return float(f"{0.3118 * flops**-0.1250:.2g}")
+
+
 def scaled(settings: StageSettings, config: ModelConfig, available_tokens: int | None) -> StageSettings:
     """The settings of a stage that trains random weights on text, with what nobody has given derived from the shape.
 
@@ -52,9 +64,9 @@ def scaled(settings: StageSettings, config: ModelConfig, available_tokens: int |
     changes: dict[str, float | int] = {}
     rows = settings.train_batch_size
     if not given & {"train_batch_size", "per_device_train_batch_size", "gradient_accumulation_steps"}:
-        rows = changes["train_batch_size"] = max(round(0.2920 * flops**0.3271 / settings.max_length), 1)
+        rows = changes["train_batch_size"] = max(round(batch_tokens(flops) / settings.max_length), 1)
     if rows is not None and not given & {"max_steps", "num_train_epochs"}:
         changes["max_steps"] = max(round(tokens / (rows * settings.max_length)), 1)
     if "learning_rate" not in given:
-        changes["learning_rate"] = float(f"{0.3118 * flops**-0.1250:.2g}")
+        changes["learning_rate"] = learning_rate(flops)
     return settings.model_copy(update=changes)
