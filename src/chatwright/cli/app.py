@@ -19,6 +19,7 @@ COMMANDS = {
     "data": "chatwright.cli.data",
     "train": "chatwright.cli.train",
     "plan": "chatwright.cli.plan",
+    "sweep": "chatwright.cli.sweep",
     "eval": "chatwright.cli.eval",
     "export": "chatwright.cli.export",
 }
