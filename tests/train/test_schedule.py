@@ -1,4 +1,4 @@
-"""The learning rate's values are those of transformers' schedulers."""
+"""The learning rate's values are those of transformers' schedulers, but for the rise, which wastes no step."""
 
 from typing import Any
 
@@ -24,15 +24,20 @@ def schedule(total: int = 50, **settings: Any) -> list[float]:
     return [PEAK * made(step) for step in range(total)]
 
 
-def theirs(make: Any, total: int = 50, **options: Any) -> list[float]:
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=PEAK)
-    scheduler = make(optimizer, **options)
-    rates = []
-    for _ in range(total):
-        rates.append(scheduler.get_last_lr()[0])
-        optimizer.step()
-        scheduler.step()
-    return rates
+def theirs(make: Any, total: int = 50, *, num_warmup_steps: int, **options: Any) -> list[float]:
+    """Their rates; the rise is that of a schedule with one more step of it, without the first, where the rate is 0."""
+
+    def rates(warmup: int) -> list[float]:
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=PEAK)
+        scheduler = make(optimizer, num_warmup_steps=warmup, **options)
+        values = []
+        for _ in range(total):
+            values.append(scheduler.get_last_lr()[0])
+            optimizer.step()
+            scheduler.step()
+        return values
+
+    return rates(num_warmup_steps + 1)[1 : num_warmup_steps + 1] + rates(num_warmup_steps)[num_warmup_steps:]
 
 
 @pytest.mark.parametrize("warmup", [0, 1, 7])
@@ -48,7 +53,7 @@ def test_cosine(warmup: int) -> None:
 
 @pytest.mark.parametrize("warmup", [0, 7])
 def test_linear(warmup: int) -> None:
-    options = {"num_warmup_steps": warmup, "num_training_steps": 50}
+    options: dict[str, Any] = {"num_warmup_steps": warmup, "num_training_steps": 50}
     expected = theirs(get_linear_schedule_with_warmup, **options)
     assert schedule(lr_scheduler_type="linear", warmup_steps=warmup, min_lr_ratio=0) == pytest.approx(expected)
     expected = theirs(get_polynomial_decay_schedule_with_warmup, **options, lr_end=0.2 * PEAK)
@@ -71,6 +76,10 @@ def test_warmup_stable_decay() -> None:
 def test_constant_and_the_ratio_of_the_warmup_is_rounded_up() -> None:
     expected = theirs(get_constant_schedule_with_warmup, num_warmup_steps=4)
     assert schedule(lr_scheduler_type="constant", warmup_ratio=0.07) == pytest.approx(expected)
+
+
+def test_the_first_step_of_a_short_stage_is_not_wasted() -> None:
+    assert schedule(2, lr_scheduler_type="constant", warmup_ratio=0.03) == pytest.approx([PEAK / 2, PEAK])
 
 
 def test_a_stage_too_short_for_its_phases() -> None:

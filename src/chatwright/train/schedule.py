@@ -13,7 +13,8 @@ class Schedule:
     """Rises linearly in the first steps, then stays or falls.
 
     The values are those of the schedulers of ``transformers``: ``linear`` and ``cosine`` (with a minimum), ``wsd``
-    (warmup, stable, decay) with its 1-sqrt decay, ``constant`` with a warmup.
+    (warmup, stable, decay) with its 1-sqrt decay, ``constant`` with a warmup; but the rise begins one step further up,
+    where theirs begins at a rate of 0. Of a stage of a few steps, that one would be a large part without any effect.
 
     Attributes:
         kind: the shape.
@@ -53,9 +54,9 @@ class Schedule:
     def __call__(self, step: int) -> float:
         """Factor of the peak for the stage's step ``step``, from 0."""
         if step < self.warmup_steps:
-            # As in transformers, wsd rises from where it will end, the others from nothing.
+            # wsd rises from where it will end, the others from nothing.
             start = self.min_ratio if self.kind == "wsd" else 0.0
-            return start + (1 - start) * step / self.warmup_steps
+            return start + (1 - start) * (step + 1) / (self.warmup_steps + 1)
         if self.kind == "constant":
             return 1.0
         if self.kind == "wsd":
