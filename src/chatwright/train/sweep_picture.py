@@ -34,7 +34,7 @@ def draw_sweep(result: SweepResult, path: Path, *, title: str) -> None:
     FigureCanvasAgg(figure)
     figure.text(0.065, 0.945, title, fontsize=16, fontweight="bold", color=_INK)
     figure.text(0.065, 0.905, _summary(result), fontsize=10, color=_SOFT)
-    top = figure.add_gridspec(1, 2, wspace=0.2, left=0.065, right=0.975, top=0.83, bottom=0.53)
+    top = figure.add_gridspec(1, 2, wspace=0.2, left=0.065, right=0.975, top=0.815, bottom=0.525)
     _draw_history(figure.add_subplot(top[0]), result)
     _draw_learning(figure.add_subplot(top[1]), result)
     bottom = figure.add_gridspec(1, len(keys), wspace=0.12, left=0.065, right=0.975, top=0.40, bottom=0.075)
@@ -52,7 +52,7 @@ def _summary(result: SweepResult) -> str:
     for state in ("pruned", "failed"):
         if number := sum(outcome.state == state for outcome in result.outcomes):
             counts.append(f"{number} {state}")
-    values = "   ".join(f"{_short(key)} {label(value)}" for key, value in best.values.items())
+    values = "   ".join(f"{_short(key)} {label(value)}" for key, value in list(best.values.items())[:_MAX_SLICES])
     return f"{', '.join(counts)}   ·   best: trial {best.number}, {best.value:.4g}   ·   {values}"
 
 
@@ -154,7 +154,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _is_wide(values: Sequence[float]) -> bool:
-    return min(values) > 0 and max(values) / min(values) > 20
+    return min(values) > 0 and max(values) / min(values) > 50
 
 
 def _frame(axes: "Axes", title: str, *, whole: bool = False) -> None:
