@@ -11,6 +11,8 @@ from chatwright.cli.output import print_json, print_note
 
 if TYPE_CHECKING:
     from chatwright.train.outlook import Outlook
+    from chatwright.train.recipe import Recipe
+    from chatwright.train.world import World
 
 app = typer.Typer(add_completion=False)
 
@@ -60,23 +62,38 @@ def train(
     ] = False,
 ) -> None:  # fmt: skip
     """Run a recipe."""
+    from chatwright.cli.app import EXIT_FAILED
+    from chatwright.train.distributed import FailedElsewhere, joined_processes
     from chatwright.train.outlook import outlook
     from chatwright.train.recipe import load_recipe
 
     wishes = [*(overrides or []), *([f"output={out}"] if out is not None else [])]
-    loaded = load_recipe(recipe, wishes, name=name)
-    plan = outlook(loaded)
-    if dry_run:
-        print_json(plan.to_json()) if as_json else _show(plan)
-        return
-    if not resume:
-        _show(plan, note=True)
+    try:
+        with joined_processes() as world:
+            loaded = load_recipe(recipe, wishes, name=name)
+            if world.rank == 0:
+                plan = outlook(loaded)
+                if dry_run:
+                    print_json(plan.to_json()) if as_json else _show(plan)
+                elif not resume:
+                    _show(plan, note=True)
+            if not dry_run:
+                _run(loaded, world, resume=resume, as_json=as_json)
+    except FailedElsewhere:
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+def _run(recipe: "Recipe", world: "World", *, resume: bool, as_json: bool) -> None:
+    """Train, in this process' part; what there is to say is said by the first."""
     from chatwright.cli.train_progress import progress_watcher
     from chatwright.train.pipeline import run_recipe
     from chatwright.train.report import read_report
 
+    if world.rank != 0:
+        run_recipe(recipe, resume=resume, language=language(), world=world)
+        return
     with progress_watcher(sys.stderr) as watcher:
-        folder = run_recipe(loaded, resume=resume, watcher=watcher, language=language())
+        folder = run_recipe(recipe, resume=resume, watcher=watcher, language=language(), world=world)
     if as_json:
         print_json({"path": str(folder), **read_report(folder)})
     else:

@@ -56,7 +56,7 @@ def new_checkpoint(
     Raises:
         StorageError: the disk is full or the place cannot be written; nothing is left behind.
     """
-    target = run / f"checkpoint-{step}"
+    target = checkpoint_path(run, step)
     partial = run / f".checkpoint-{step}.partial"
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -78,6 +78,11 @@ def new_checkpoint(
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def checkpoint_path(run: Path, step: int) -> Path:
+    """The folder of the checkpoint after so many steps of a run."""
+    return run / f"checkpoint-{step}"
 
 
 def write_values(path: Path, values: Mapping[str, Any]) -> None:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from chatwright.train.dtensors import fill, local
+
 
 class RunningMean:
     """Exponential moving average of parameters, in float32.
@@ -32,7 +34,8 @@ class RunningMean:
         """Take in the parameters as they are; call after each optimiser step."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        torch._foreach_lerp_(list(self.means.values()), list(self._parameters.values()), 1 - decay)
+        means = [local(mean) for mean in self.means.values()]
+        torch._foreach_lerp_(means, [local(parameter) for parameter in self._parameters.values()], 1 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -47,7 +50,7 @@ class RunningMean:
     def load(self, means: Mapping[str, Tensor], updates: int) -> None:
         """Go on from ``means`` after so many updates."""
         for name, mean in self.means.items():
-            mean.copy_(means[name])
+            fill(mean, means[name])
         self.updates = updates
 
     @torch.no_grad()

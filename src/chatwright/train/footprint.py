@@ -3,7 +3,7 @@
 Shape legend: C hidden width, I inner width, H query heads, K key/value heads, D head width, V vocabulary.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from chatwright.model.config import ModelConfig
@@ -24,6 +24,7 @@ class MemoryEstimate:
         mean: the running mean of the weights, if one is kept.
         activation_per_token: kept from the forward to the backward pass, for each token of a micro-batch.
         transient: needed for a moment, whatever the batch: a chunk of logits, the head's gradient.
+        gathered: whole weights that a process needs for a moment where it keeps a part: two blocks and the embeddings.
     """
 
     weights: int
@@ -33,11 +34,27 @@ class MemoryEstimate:
     mean: int
     activation_per_token: int
     transient: int
+    gathered: int = 0
 
     @property
     def fixed(self) -> int:
         """All that does not depend on the batch."""
         return self.weights + self.masters + self.gradients + self.optimizer + self.mean + self.transient
+
+    def sharded(self, parts: int) -> "MemoryEstimate":
+        """For a process that keeps one of so many parts: of all weights in float32, whatever the passes compute in."""
+        if parts == 1:
+            return self
+        kept = 2 * self.weights if self.masters else self.weights
+        return replace(
+            self,
+            weights=0,
+            masters=kept // parts,
+            gradients=self.gradients // parts,
+            optimizer=self.optimizer // parts,
+            mean=self.mean // parts,
+            transient=self.transient + self.gathered,
+        )
 
     def total(self, tokens: int) -> int:
         """With micro-batches of so many tokens."""
@@ -67,7 +84,8 @@ def estimate_memory(
     trained = parameters if trainable is None else trainable
     lowered = itemsize < 4
     embedding = config.vocab_size * config.hidden_size
-    turned = max(0, trained - embedding * (1 if config.tie_embeddings else 2)) if optimizer == "muon" else 0
+    embeddings = embedding * (1 if config.tie_embeddings else 2)
+    turned = max(0, trained - embeddings) if optimizer == "muon" else 0
     head_gradient = 4 * embedding if trainable is None else 0
     return MemoryEstimate(
         weights=parameters * itemsize,
@@ -77,6 +95,7 @@ def estimate_memory(
         mean=4 * trained if mean else 0,
         activation_per_token=_activation_per_token(config, itemsize, recompute=recompute),
         transient=_CHUNK * config.vocab_size * (8 + itemsize) + head_gradient,
+        gathered=(embeddings + 2 * (parameters - embeddings) // config.num_layers) * itemsize,
     )
 
 

@@ -25,10 +25,10 @@ from chatwright.train.feed import RowFeed
 from chatwright.train.guard import named
 from chatwright.train.memory import is_out_of_memory, peak_memory_bytes
 from chatwright.train.optimizers import clip_gradients
-from chatwright.train.rng import seed_all, undisturbed
+from chatwright.train.rng import seed_all, step_seed, undisturbed
 from chatwright.train.setup import Prepared, prepare
 from chatwright.train.stage import Stage, StageResult
-from chatwright.train.state import trained_modules
+from chatwright.train.state import Gathered, trained_modules
 from chatwright.train.step import Gradients, suspects
 from chatwright.train.stopping import StopRequest
 from chatwright.train.watch import SilentWatcher, Watcher
@@ -118,12 +118,15 @@ class _Loop:
                 f"{folder} is of stage {checkpoint.stage}, step {checkpoint.stage_step}; it cannot be gone on from in "
                 f"stage {stage.name}, which starts after {stage.first_step} steps of the run"
             )
-        self.state.load(folder)
+        self.state.load(folder, self.world)
         self.taken = checkpoint.stage_step
 
     def _step(self) -> bool:
         """One optimiser step; whether somebody asked to stop."""
         state, settings = self.state, self.stage.settings
+        if self.world.size > 1:
+            # One checkpoint cannot hold the generators of processes whose number may change: steps seed them anew.
+            seed_all(step_seed(self.stage.seed, self.taken, self.world.rank))
         batches, gradients = self._gradients()
         self.taken += 1
         objection = state.guard.objection(gradients.loss, gradients.norm_value)
@@ -235,19 +238,20 @@ class _Loop:
     def _save(self) -> bool:
         """Write a checkpoint; whether it is there."""
         self.state.recorder.flush()
-        saved = self._write_with_room() if self.world.rank == 0 else True
+        gathered = self.state.gathered(self.world)
+        saved = self._write_with_room(gathered) if self.world.rank == 0 else True
         self.world.barrier()
         return saved
 
-    def _write_with_room(self) -> bool:
+    def _write_with_room(self, gathered: Gathered) -> bool:
         """A full disk costs the older checkpoints; if that does not help, there is a warning and training goes on."""
         run, stage = self.run_folder, self.stage
         try:
-            self._write()
+            self._write(gathered)
         except StorageError:
             prune(run, stage.name, keep=1)
             try:
-                self._write()
+                self._write(gathered)
             except StorageError as error:
                 last = newest_name(run)
                 self.watcher.warned(f"no checkpoint at step {stage.first_step + self.taken}: {error}; {last}")
@@ -255,14 +259,14 @@ class _Loop:
         prune(run, stage.name, stage.settings.save_total_limit)
         return True
 
-    def _write(self) -> None:
+    def _write(self, gathered: Gathered) -> None:
         step = self.stage.first_step + self.taken
         loss = self.figures.get("eval_loss") if self.evaluated == self.taken else None
         about = {} if loss is None or not math.isfinite(loss) else {"eval_loss": loss}
         with new_checkpoint(
             self.run_folder, step=step, stage=self.stage.name, stage_step=self.taken, **about
         ) as checkpoint:
-            self.state.save(checkpoint.path)
+            self.state.save(checkpoint.path, gathered)
         self.watcher.saved(self.run_folder / f"checkpoint-{step}", self.state.recorder.place(self.taken) | about)
 
     def _stopped(self, saved: bool) -> TrainingStopped:
@@ -284,6 +288,7 @@ class _Loop:
         elif state.mean is not None:
             for name, parameter in state.masters.parameters.items():
                 parameter.copy_(state.mean.means[name])
+        peak = peak_memory_bytes(stage.model.embed.weight.device)
         state.masters.finish()
         self._set_training(False)
         result = StageResult(
@@ -297,7 +302,7 @@ class _Loop:
             seconds=state.recorder.seconds,
             tokens_per_s=state.recorder.tokens_per_s,
             mfu=state.recorder.mfu,
-            peak_memory_bytes=peak_memory_bytes(stage.model.embed.weight.device),
+            peak_memory_bytes=peak,
         )
         self.watcher.stage_ended(stage, result)
         return result

@@ -57,7 +57,10 @@ def rows_per_micro_batch(
         return rows
     if settings.gradient_accumulation_steps != "auto":
         return math.ceil(feed.rows_per_step / (world_size * settings.gradient_accumulation_steps))
-    return rows_that_fit(feed, estimate, device, present=present, world_size=world_size, free=free_bytes(device))
+    free = free_bytes(device)
+    if free is not None and device.type == "cpu":
+        free //= world_size  # the others take theirs from the same memory
+    return rows_that_fit(feed, estimate, device, present=present, world_size=world_size, free=free)
 
 
 def peak_memory_bytes(device: torch.device) -> int:

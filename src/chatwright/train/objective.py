@@ -69,12 +69,15 @@ class Objective(ABC):
         Settings: the stage settings that this objective understands, with its own defaults.
         rows: kinds of rows that it learns from.
         chats: whether its result writes text: answers, or the continuation of a text.
+        shards: whether every process runs the model equally often, and by its modules: then its weights can be spread
+            over processes (FSDP), which gather them together.
         head: trainable parameters beside the model's (a value head, a classifier), saved with it; None without any.
     """
 
     Settings: ClassVar[type[StageSettings]] = StageSettings
     rows: ClassVar[tuple[type, ...]]
     chats: ClassVar[bool] = True
+    shards: ClassVar[bool] = True
     head: nn.Module | None = None
 
     def __init__(self, context: StageContext) -> None:

@@ -10,12 +10,17 @@ Source:
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import get_total_norm
 from torch.optim import AdamW, Muon, Optimizer
 
 from chatwright.errors import ConfigError
+from chatwright.train.dtensors import is_sharded, like, local, whole
 from chatwright.train.settings import StageSettings
+from chatwright.train.sharded_muon import ShardedMuon
+
+_TINY = 1e-6  # keeps a norm of nothing from being divided by, as in PyTorch
 
 
 class Optimizers:
@@ -46,7 +51,9 @@ class Optimizers:
             self._add(_adamw(rest, settings), rest)
         if turned:
             matrices = dict(self._as_matrices({name: parameters[name] for name in turned}))
-            muon = Muon(
+            sharded = any(is_sharded(matrix) for matrix in matrices.values())
+            kind: type[Muon] | type[ShardedMuon] = ShardedMuon if sharded else Muon
+            muon = kind(
                 matrices.values(), lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay, momentum=0.95
             )
             self._add(muon, matrices)
@@ -98,13 +105,16 @@ class Optimizers:
         for path, value in state.items():
             name, _, key = path.rpartition("/")
             owner = self._named.get(name)
-            if owner is None or isinstance(owner[0], Muon) != (key == "momentum_buffer"):
+            if owner is None or isinstance(owner[0], (Muon, ShardedMuon)) != (key == "momentum_buffer"):
                 raise ConfigError(
                     f"the checkpoint's optimiser state {path!r} does not fit this stage; go on with the model, "
                     "optimizer and adapters that the run was started with, or start a new run"
                 )
             optimizer, parameter = owner
-            optimizer.state[parameter][key] = value.to(parameter.device, copy=True)
+            if value.shape == parameter.shape:
+                optimizer.state[parameter][key] = like(value, parameter).clone()
+            else:  # a count of steps
+                optimizer.state[parameter][key] = value.to(parameter.device, copy=True)
 
     def _add(self, optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -> None:
         for group in optimizer.param_groups:
@@ -136,22 +146,32 @@ def is_layer_matrix(name: str) -> bool:
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     """Euclidean norm of all gradients together, a float32 scalar on their device."""
-    return get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    ordinary = [gradient for gradient in gradients if not is_sharded(gradient)]
+    norm = get_total_norm(ordinary)
+    if len(ordinary) == len(gradients):
+        return norm
+    sharded = whole(get_total_norm([gradient for gradient in gradients if is_sharded(gradient)]))
+    return torch.hypot(sharded, norm.to(sharded.device))
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], norm: Tensor, max_norm: float) -> None:
     """Scale the gradients, whose norm is ``norm``, down to ``max_norm`` if they are larger; 0 leaves them."""
-    if max_norm:
-        clip_grads_with_norm_(list(parameters), max_norm, norm)
+    if not max_norm:
+        return
+    gradients = [local(parameter.grad) for parameter in parameters if parameter.grad is not None]
+    if gradients:
+        factor = torch.clamp(max_norm / (norm + _TINY), max=1.0)
+        torch._foreach_mul_(gradients, factor.to(gradients[0].device))
 
 
 def _adamw(parameters: Mapping[str, nn.Parameter], settings: StageSettings) -> AdamW:
-    matrices = [parameter for parameter in parameters.values() if parameter.ndim >= 2]
-    vectors = [parameter for parameter in parameters.values() if parameter.ndim < 2]
+    kinds: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in parameters.values():  # one kernel updates a group; sharded and ordinary ones take two
+        kinds.setdefault((parameter.ndim < 2, is_sharded(parameter)), []).append(parameter)
     groups = [
-        {"params": members, "weight_decay": decay}
-        for members, decay in ((matrices, settings.weight_decay), (vectors, 0.0))
-        if members
+        {"params": members, "weight_decay": 0.0 if is_vector else settings.weight_decay}
+        for (is_vector, _), members in sorted(kinds.items(), key=lambda kind: kind[0])
     ]
     return AdamW(
         groups,

@@ -1,13 +1,14 @@
 """A recipe from beginning to end: tokenizer, one stage after the other, evaluation, report."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from chatwright.chat import ChatTemplate
-from chatwright.engine.build import choose_device
 from chatwright.loaded import LoadedModel
-from chatwright.train.checkpoint import newest_checkpoint
+from chatwright.train.checkpoint import checkpoint_path, newest_checkpoint
 from chatwright.train.journal import Journal
 from chatwright.train.objectives import objective
 from chatwright.train.recipe import Recipe
@@ -19,13 +20,18 @@ from chatwright.train.samples import converse
 from chatwright.train.stage_model import servable_tokenizer
 from chatwright.train.stage_run import StageRun, settings_in
 from chatwright.train.tokenizer_stage import prepare_tokenizer
-from chatwright.train.world import SingleProcess, World
+from chatwright.train.world import SingleProcess, World, agreed, first_alone
 
 _LOG = logging.getLogger(__name__)
 
 
 def run_recipe(
-    recipe: Recipe, *, resume: bool = False, watcher: RunWatcher | None = None, language: str = "en"
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    watcher: RunWatcher | None = None,
+    language: str = "en",
+    world: World | None = None,
 ) -> Path:
     """Train what a recipe describes.
 
@@ -35,6 +41,8 @@ def run_recipe(
             of a run that was never stopped.
         watcher: told how it goes.
         language: of the report page, "en" or "zh".
+        world: the processes that train together, all of which call this; None: this one alone. The folder has to be
+            one that all of them see.
 
     Returns:
         The run's folder; the model is in ``model/``.
@@ -45,22 +53,42 @@ def run_recipe(
         StorageError: the disk is full, or another process is at the folder.
     """
     check_reporters(recipe.report_to)
-    with open_run(recipe.folder, recipe, resume=resume) as run:
-        _Pipeline(recipe, run, watcher or RunWatcher(), SingleProcess()).run_to_end(language)
+    world = world or SingleProcess()
+    told = watcher if watcher is not None and world.rank == 0 else RunWatcher()
+    with _entered(recipe, resume, world) as run:
+        _Pipeline(recipe, run, told, world).run_to_end(language)
         return run.path
+
+
+@contextmanager
+def _entered(recipe: Recipe, resume: bool, world: World) -> Iterator[RunFolder]:
+    """The run's folder, entered by rank 0 for all."""
+    if world.rank != 0:
+        world.barrier()
+        yield RunFolder(recipe.folder)
+        world.barrier()
+        return
+    with open_run(recipe.folder, recipe, resume=resume) as run:
+        world.barrier()
+        yield run
+        world.barrier()
 
 
 class _Pipeline:
     def __init__(self, recipe: Recipe, run: RunFolder, watcher: RunWatcher, world: World) -> None:
         self.recipe, self.run, self.watcher, self.world = recipe, run, watcher, world
-        self.device = choose_device(recipe.device)
+        self.device = world.device(recipe.device)
         watcher.entered("tokenizer", None)
-        self.tokenizer = servable_tokenizer(prepare_tokenizer(recipe, run.tokenizer))
+        tokenizer = first_alone(world, lambda: prepare_tokenizer(recipe, run.tokenizer))
+        self.tokenizer = servable_tokenizer(tokenizer)
         self.template = ChatTemplate(self.tokenizer)
         self.journal = Journal(run, recipe.name)
 
     def run_to_end(self, language: str) -> None:
         checkpoint, step = self._position()
+        if self.world.rank != 0:
+            self._train(checkpoint, [])
+            return
         self.run.forget_after(step)
         reporters = open_reporters(self.recipe, self.run.path, first_step=step)
         try:
@@ -84,10 +112,9 @@ class _Pipeline:
             finished = record.last_step
         else:
             return None, finished
-        found = newest_checkpoint(self.run.path)
-        if found is not None and found.step > finished:
-            return found.path, found.step
-        return None, finished
+        found = newest_checkpoint(self.run.path) if self.world.rank == 0 else None
+        step = agreed(self.world, found.step if found is not None else 0)
+        return (checkpoint_path(self.run.path, step), step) if step > finished else (None, finished)
 
     def _train(self, checkpoint: Path | None, reporters: list[Relay]) -> list[StageRecord]:
         loop_watcher = Watchers([self.journal, *reporters, self.watcher])

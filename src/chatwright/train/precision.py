@@ -4,7 +4,7 @@ An update of a thousandth of a weight is lost in bfloat16's 8 bits, so the optim
 modules hold a bfloat16 copy of them, made anew after each step.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
@@ -88,13 +88,21 @@ class MasterWeights:
             master = self.parameters[name]
             working.copy_(master if self._rounding is None else self._rounding(name, master))
 
+    def gathered(self) -> Mapping[str, Tensor]:
+        """The masters, as one process can write them. Not copies."""
+        return self.parameters
+
+    def whole(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Tensors that go with the masters, as one process can write them. Not copies."""
+        return tensors
+
     @contextmanager
-    def exported(self) -> Iterator[None]:
-        """Within the block the modules hold the float32 masters: for saving without loss."""
+    def exported(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
+        """Within the block the modules hold the float32 ``weights`` of :meth:`gathered`: for saving without loss."""
         lowered: dict[str, Tensor] = {}
         for name, working in self._working.items():
             lowered[name] = working.data
-            working.data = self.parameters[name].data
+            working.data = weights[name].data
         try:
             yield
         finally:

@@ -19,6 +19,7 @@ from chatwright.errors import ConfigError, StorageError
 from chatwright.model import GPT
 from chatwright.model.lora import LoRALinear, disabled_adapters, has_adapters
 from chatwright.train.batch import Batch
+from chatwright.train.dtensors import whole
 from chatwright.train.likelihood import document_sums, token_log_probs
 
 FILE = "reference.safetensors"
@@ -88,17 +89,20 @@ class StoredReference:
             StorageError: the file cannot be written.
         """
         found: dict[int, tuple[float, ...]] = {}
+        begun = False
         for batch in batches:
             keys = _keys_of(batch)
-            if all(key in self._values or key in found for key in keys):
+            # A sharded model is run by all processes together, or not at all.
+            if not _any_process(any(key not in self._values and key not in found for key in keys)):
                 continue
             if not self._model:
                 self._model = _weights_digest(model)
-            elif not found and self._model != _weights_digest(model):
+            elif not begun and self._model != _weights_digest(model):
                 raise ConfigError(
                     f"{self.path} lacks some of the examples, and the model has been trained since it was made, so "
                     "they cannot be scored; start the stage anew (the data has changed under the run)"
                 )
+            begun = True
             found |= dict(zip(keys, self._score(model, batch), strict=True))
         found = _of_all_processes(found)
         if found:
@@ -126,7 +130,7 @@ class StoredReference:
         with disabled_adapters(model), evaluating(model):
             on_device = batch.to(model.embed.weight.device)
             sums_D = document_sums(token_log_probs(model, on_device), on_device)
-        rows: list[tuple[float, ...]] = [tuple(row) for row in sums_D.view(batch.num_examples, -1).tolist()]
+        rows: list[tuple[float, ...]] = [tuple(row) for row in sums_D.view(-1, batch.documents_per_example).tolist()]
         return rows
 
     def _save(self) -> None:
@@ -189,7 +193,9 @@ def _weights_digest(model: GPT) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for parameter in model.parameters():
         if id(parameter) not in adapters:
-            digest.update(parameter.detach().to("cpu", torch.bfloat16).reshape(-1).view(torch.uint8).numpy().tobytes())
+            digest.update(
+                whole(parameter.detach()).to("cpu", torch.bfloat16).reshape(-1).view(torch.uint8).numpy().tobytes()
+            )
     return digest.hexdigest()
 
 
@@ -203,6 +209,14 @@ def _of_all_processes(found: dict[int, tuple[float, ...]]) -> dict[int, tuple[fl
     parts: list[dict[int, tuple[float, ...]]] = [{} for _ in range(torch.distributed.get_world_size())]
     torch.distributed.all_gather_object(parts, found)
     return {key: value for part in parts for key, value in part.items()}
+
+
+def _any_process(value: bool) -> bool:
+    if not _is_distributed():
+        return value
+    votes = torch.tensor(float(value))
+    torch.distributed.all_reduce(votes)
+    return bool(votes)
 
 
 def _is_distributed() -> bool:

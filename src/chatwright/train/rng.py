@@ -17,6 +17,11 @@ def seed_all(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """A seed for one step of one process; others get others."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
+
+
 def rng_tensors() -> dict[str, Tensor]:
     """States of PyTorch's generators: ``torch``, and ``cuda.N`` for each device that is in use."""
     states = {"torch": torch.get_rng_state()}

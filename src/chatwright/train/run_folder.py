@@ -47,6 +47,7 @@ _FREE_KEYS = {
     "gradient_accumulation_steps",
     "gradient_checkpointing",
     "torch_compile",
+    "parallel",
 }
 
 

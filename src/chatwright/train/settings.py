@@ -77,6 +77,11 @@ class StageSettings(Settings):
     qat: bool = Field(False, description="round weights to int8 in the forward pass, so that int8 serving costs less")
     ema_decay: float | None = Field(None, gt=0, lt=1, description="also keep, and save, a running mean of the weights")
     bf16: bool | Literal["auto"] = Field("auto", description="compute in bfloat16; auto: where the hardware has it")
+    parallel: Literal["auto", "ddp", "fsdp", "hsdp"] = Field(
+        "auto",
+        description="several processes: whole models (ddp), each a part (fsdp), or a part within each machine (hsdp); "
+        "auto: parts where a device is too small",
+    )
     gradient_checkpointing: bool = Field(False, description="compute activations again instead of keeping them")
     torch_compile: bool = Field(False, description="compile the model with TorchInductor")
 

@@ -21,13 +21,14 @@ from chatwright.train.precision import MasterWeights, compute_dtype
 from chatwright.train.qat import int8_rounding
 from chatwright.train.recorder import Recorder
 from chatwright.train.schedule import Schedule
+from chatwright.train.sharding import Parallel, ShardedWeights, choose_parallel, num_parts
 from chatwright.train.stage import Stage
 from chatwright.train.state import TrainingState, stored_micro_batch, trained_modules
 from chatwright.train.step import Passes
 from chatwright.train.stopping import BestSoFar
 from chatwright.train.throughput import matmul_peak
 from chatwright.train.watch import StageStart, Watcher
-from chatwright.train.world import World
+from chatwright.train.world import World, agreed
 
 # Of a step's activations, which are freed all at once. 18,000 page faults a step took a tenth of its time.
 _KEPT_BYTES = 2**31 - 1
@@ -70,25 +71,29 @@ def prepare(stage: Stage, watcher: Watcher, world: World, resume_from: Path | No
     if device.type == "cpu":
         keep_freed_memory(_KEPT_BYTES)
     dtype = compute_dtype(settings.bf16, device)
-    rounding = int8_rounding(model) if settings.qat else None
-    masters = MasterWeights(trained_modules(stage), dtype, rounding=rounding)
-    trainable = sum(parameter.numel() for parameter in masters.parameters.values())
+    weights = [weight for module in trained_modules(stage).values() for weight in module.parameters()]
+    trainable = sum(weight.numel() for weight in weights if weight.requires_grad)
     if not trainable:
         raise ConfigError(f"stage {stage.name}: no weight requires a gradient, so nothing can be learned")
+    memory = estimate_memory(
+        model.config,
+        itemsize=dtype.itemsize,
+        optimizer=settings.optimizer,
+        trainable=trainable,
+        mean=settings.ema_decay is not None,
+        recompute=settings.gradient_checkpointing,
+    )
+    parallel = choose_parallel(stage, memory, world)
+    if world.size == 1 and settings.parallel != "auto":
+        watcher.warned(f"parallel: {settings.parallel} has no effect in a single process; start several with torchrun")
+    memory = memory.sharded(num_parts(parallel, world))
+    masters = _masters(stage, dtype, world, parallel)
     optimizers = Optimizers(masters.parameters, settings)
     mean = RunningMean(masters.parameters, settings.ema_decay) if settings.ema_decay else None
     if type(stage.objective).prepare is not Objective.prepare and isinstance(stage.feed, RowFeed):
         stage.objective.prepare(stage.feed.epoch_batches())  # by the untrained model: before a checkpoint is loaded
         if stage.held_out:
             stage.objective.prepare(stage.held_out)
-    memory = estimate_memory(
-        model.config,
-        itemsize=dtype.itemsize,
-        optimizer=settings.optimizer,
-        trainable=trainable,
-        mean=mean is not None,
-        recompute=settings.gradient_checkpointing,
-    )
     stage = _divided(stage, memory, world, resume_from)
     peak = matmul_peak(device, dtype)
     rows = stage.feed.rows_per_micro_batch if isinstance(stage.feed, RowFeed) else None
@@ -113,13 +118,20 @@ def prepare(stage: Stage, watcher: Watcher, world: World, resume_from: Path | No
         start=StageStart(
             stage_step=0,
             trainable_parameters=trainable,
-            parameters=sum(p.numel() for module in trained_modules(stage).values() for p in module.parameters()),
+            parameters=sum(weight.numel() for weight in weights),
             rows_per_micro_batch=rows,
             dtype=str(dtype).removeprefix("torch."),
             peak_flops=peak,
             memory_bytes=memory.total(tokens),
         ),
     )
+
+
+def _masters(stage: Stage, dtype: torch.dtype, world: World, parallel: Parallel) -> MasterWeights:
+    if parallel != "ddp":
+        return ShardedWeights(stage.model, stage.objective.head, dtype, world, parallel)
+    rounding = int8_rounding(stage.model) if stage.settings.qat else None
+    return MasterWeights(trained_modules(stage), dtype, rounding=rounding)
 
 
 def _divided(stage: Stage, memory: MemoryEstimate, world: World, resume_from: Path | None) -> Stage:
@@ -137,5 +149,5 @@ def _divided(stage: Stage, memory: MemoryEstimate, world: World, resume_from: Pa
         present = memory.weights + memory.masters + memory.mean
         rows = rows_per_micro_batch(feed, settings, memory, device, present=present, world_size=world.size)
         if world.size > 1:  # memory may differ, but all must do the same
-            rows = int(world.sum(torch.tensor(rows if world.rank == 0 else 0)))
+            rows = agreed(world, rows)
     return stage if rows == feed.rows_per_micro_batch else replace(stage, feed=feed.with_micro_batch(rows))

@@ -111,6 +111,16 @@ def prepare_stage_data(
     return StageData(train, held_out, _report(rows, train, held_out, folder / REPORT_FILE))
 
 
+def open_stage_data(folder: Path) -> StageData:
+    """What :func:`prepare_stage_data` has just put into ``folder``, for another process."""
+    held_out = folder / "validation"
+    return StageData(
+        ExampleStore.open(folder / "train"),
+        ExampleStore.open(held_out) if held_out.is_dir() else None,
+        json.loads((folder / REPORT_FILE).read_text("utf-8")),
+    )
+
+
 def feed_of(
     store: ExampleStore, settings: StageSettings, kind: type[Objective], *, rows_per_step: int, seed: int, world: World
 ) -> PackedFeed:

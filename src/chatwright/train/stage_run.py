@@ -16,6 +16,7 @@ from chatwright.model import GPT
 from chatwright.model.load import load_folder
 from chatwright.tokenizer import Tokenizer
 from chatwright.train.batch import Batch
+from chatwright.train.dtensors import is_sharded_model
 from chatwright.train.feed import Feed, RowFeed
 from chatwright.train.journal import Journal
 from chatwright.train.loop import run_stage
@@ -29,11 +30,11 @@ from chatwright.train.samples import take_samples
 from chatwright.train.scaling import scaled
 from chatwright.train.settings import StageSettings
 from chatwright.train.stage import Stage, StageResult
-from chatwright.train.stage_data import StageData, feed_of, prepare_stage_data, stage_rows
+from chatwright.train.stage_data import StageData, feed_of, open_stage_data, prepare_stage_data, stage_rows
 from chatwright.train.stage_model import advice, first_model, prepare_model, save_result, save_weights
 from chatwright.train.validation import Validation
 from chatwright.train.watch import Watcher
-from chatwright.train.world import World
+from chatwright.train.world import World, first_alone
 
 _DEFAULT_ROWS = 16  # packed rows in an optimiser step, where nobody says
 _EVAL_TOKENS = 4096  # in a forward pass of an evaluation
@@ -102,8 +103,10 @@ class StageRun:
             save_model=lambda folder: save_weights(model, folder),
         )
         facts = self._facts(model, feed, data)
-        result = run_stage(stage, run=self.run.path, watcher=self.loop_watcher, resume_from=checkpoint)
-        return self._finish(stage, result, facts)
+        result = run_stage(
+            stage, run=self.run.path, watcher=self.loop_watcher, resume_from=checkpoint, world=self.world
+        )
+        return first_alone(self.world, lambda: self._finish(stage, result, facts), self._record)
 
     @property
     def kind(self) -> type[Objective]:
@@ -123,13 +126,18 @@ class StageRun:
         if self._makes_its_own_batches:
             return None
         self.watcher.entered("data", self.name)
-        return prepare_stage_data(
-            self.recipe,
-            self.name,
-            self.kind,
-            self.template,
-            self.run.data(self.name),
-            progress=lambda rows, tokens: self.watcher.tokenised(self.name, rows, tokens),
+        folder = self.run.data(self.name)
+        return first_alone(
+            self.world,
+            lambda: prepare_stage_data(
+                self.recipe,
+                self.name,
+                self.kind,
+                self.template,
+                folder,
+                progress=lambda rows, tokens: self.watcher.tokenised(self.name, rows, tokens),
+            ),
+            lambda: open_stage_data(folder),
         )
 
     def _start_model(self) -> GPT:
@@ -165,9 +173,6 @@ class StageRun:
             own = goal.feed(stage_rows(self.recipe, self.name, self.kind).train)
             assert own is not None
             return own
-        drawn = goal.draw(data.train)
-        if drawn is not None:
-            return drawn
         if (drawn := goal.draw(data.train)) is not None:
             return drawn
         rows = rows_per_step(self.settings, self.world.size, self.name)
@@ -178,14 +183,21 @@ class StageRun:
     ) -> Callable[[], dict[str, float]] | None:
         wishes = self.recipe.evaluation
         is_text = issubclass(self.kind, Likelihood)
-        validation = Validation(goal, held_out, self.tokenizer if is_text else None) if held_out else None
+        validation = Validation(goal, held_out, self.tokenizer if is_text else None, self.world) if held_out else None
         samples = bool(wishes.samples) and self.kind.chats and self.world.rank == 0
         tasks = bool(wishes.tasks) and wishes.during and self.kind.chats and Text not in self.kind.rows
+        tasks = tasks and self.world.rank == 0
         if not (validation or samples or tasks):
             return None
+        left_out = "samples and tasks take a whole model, and this one is sharded: they wait for the end of the run"
+        told_once = [left_out] if samples or tasks else []
 
         def evaluate() -> dict[str, float]:
             figures = {} if validation is None else validation.measure(model)
+            if is_sharded_model(model):
+                while told_once:
+                    self.loop_watcher.warned(told_once.pop())
+                return figures
             if samples:
                 self._sample(model)
             if tasks:
@@ -219,6 +231,11 @@ class StageRun:
 
     def _save_extra(self, folder: Path) -> None:
         self.tokenizer.save(folder)
+
+    def _record(self) -> StageRecord:
+        record = self.run.finished(self.name)
+        assert record is not None
+        return record
 
     def _finish(self, stage: Stage, result: StageResult, facts: Mapping[str, Any]) -> StageRecord:
         record = StageRecord(

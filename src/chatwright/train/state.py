@@ -9,7 +9,7 @@
         weights.safetensors    trained float32 weights that the model's own files do not hold (adapters, heads)
         optimizer.safetensors  moments
         mean.safetensors       the running mean of the weights
-        rng.safetensors, feed.safetensors
+        rng.safetensors, feed.safetensors (feed-RANK.safetensors of further processes)
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,6 +24,7 @@ from chatwright.errors import ConfigError
 from chatwright.model import save_model
 from chatwright.model.load import load_folder
 from chatwright.train.checkpoint import read_tensors, read_values, write_tensors, write_values
+from chatwright.train.dtensors import fill
 from chatwright.train.ema import RunningMean
 from chatwright.train.feed import RowFeed
 from chatwright.train.guard import Guard
@@ -33,6 +34,7 @@ from chatwright.train.recorder import Recorder
 from chatwright.train.rng import restore_rng, rng_tensors, rng_values
 from chatwright.train.stage import Stage
 from chatwright.train.stopping import BestSoFar
+from chatwright.train.world import World
 
 _FOLDER = "training"
 
@@ -58,13 +60,22 @@ class TrainingState:
         """What is trained, by the prefix of its parameters' names."""
         return trained_modules(self.stage)
 
-    def save(self, folder: Path) -> None:
+    def gathered(self, world: World) -> "Gathered":
+        """What the processes have to tell rank 0 before it can :meth:`save`; all of them have to call this."""
+        return Gathered(
+            weights=self.masters.gathered(),
+            moments=self.masters.whole(self.optimizers.state()),
+            mean=self.masters.whole(self.mean.means if self.mean else {}),
+            feeds=world.gather(self.stage.feed.state()),
+        )
+
+    def save(self, folder: Path, gathered: "Gathered") -> None:
         """Write everything into a folder that exists.
 
         Raises:
             StorageError, OSError: the disk is full, say.
         """
-        with self.masters.exported():
+        with self.masters.exported(gathered.weights):
             (self.stage.save_model or self._save_model)(folder)
             if (folder / "config.json").is_file():  # beside adapters alone a head would have no model to score for
                 self.stage.objective.save(folder)
@@ -72,18 +83,20 @@ class TrainingState:
                 self.stage.save_extra(folder)
         own = folder / _FOLDER
         own.mkdir()
-        write_tensors(own / "weights.safetensors", self._weights_beside(folder))
-        write_tensors(own / "optimizer.safetensors", self.optimizers.state())
-        write_tensors(own / "mean.safetensors", self.mean.means if self.mean else {})
+        write_tensors(own / "weights.safetensors", self._weights_beside(folder, gathered.weights))
+        write_tensors(own / "optimizer.safetensors", gathered.moments)
+        write_tensors(own / "mean.safetensors", gathered.mean)
         write_tensors(own / "rng.safetensors", rng_tensors())
-        write_tensors(own / "feed.safetensors", self.stage.feed.state())
-        write_values(own / "state.json", self._values())
+        for rank, feed in enumerate(gathered.feeds):
+            write_tensors(own / _feed_file(rank), feed)
+        write_values(own / "state.json", {**self._values(), "processes": len(gathered.feeds)})
 
-    def load(self, folder: Path) -> None:
-        """Go on from what :meth:`save` wrote.
+    def load(self, folder: Path, world: World) -> None:
+        """Go on from what :meth:`save` wrote, on this or another number of processes.
 
         Raises:
-            ConfigError: it was written by another stage: of other weights, or another optimiser.
+            ConfigError: it was written by another stage: of other weights, or another optimiser; or the answers that
+                it learns from belong to another number of processes.
             ModelFormatError: it is damaged.
         """
         own = folder / _FOLDER
@@ -98,7 +111,7 @@ class TrainingState:
         self.best.load_state(values["best"])
         self.recorder.tokens, self.recorder.seconds = values["tokens"], values["seconds"]
         self.recorder.loss = values["loss"]
-        self.stage.feed.load_state(read_tensors(own / "feed.safetensors"))
+        self._load_feed(own, values.get("processes", 1), world)
         restore_rng(read_tensors(own / "rng.safetensors"), values["rng"])
 
     @torch.no_grad()
@@ -109,7 +122,7 @@ class TrainingState:
         means = self._fitting(read_tensors(own / "mean.safetensors"), "running mean") if mean else {}
         weights = self._fitting(stored, "weights")
         for name, parameter in self.masters.parameters.items():
-            parameter.copy_(means.get(name, weights[name]))
+            fill(parameter, means.get(name, weights[name]))
         for name, buffer in self._buffers().items():
             buffer.copy_(stored[name])
         self.masters.publish()
@@ -128,10 +141,18 @@ class TrainingState:
             "loss": self.recorder.loss,
         }
 
-    def _weights_beside(self, folder: Path) -> dict[str, Tensor]:
+    def _load_feed(self, own: Path, processes: int, world: World) -> None:
+        if processes != world.size and (own / _feed_file(0)).exists():
+            raise ConfigError(
+                f"the checkpoint holds the sampled answers of {processes} processes, and now there are {world.size}; "
+                f"go on with {processes}"
+            )
+        self.stage.feed.load_state(read_tensors(own / _feed_file(world.rank)))
+
+    def _weights_beside(self, folder: Path, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights and buffers that the model's own files in ``folder`` do not hold, number for number."""
         held = dict(_model_weights(folder))
-        own = {**self.masters.parameters, **self._buffers()}
+        own = {**{name: weights[name] for name in self.masters.parameters}, **self._buffers()}
         return {name: tensor.detach() for name, tensor in own.items() if not _same(held.get(name), tensor)}
 
     def _buffers(self) -> dict[str, Tensor]:
@@ -157,6 +178,21 @@ class TrainingState:
         save_model(self.stage.model, folder, dtype=torch.float32, own_format=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What rank 0 writes; on other processes, whose parts it has been given, nothing of it is used.
+
+    Attributes:
+        weights, moments, mean: whole tensors: of the masters, of the optimiser, and their running mean.
+        feeds: of each process, what its feed cannot derive from the step.
+    """
+
+    weights: Mapping[str, Tensor]
+    moments: Mapping[str, Tensor]
+    mean: Mapping[str, Tensor]
+    feeds: list[Mapping[str, Tensor]]
+
+
 def trained_modules(stage: Stage) -> dict[str, nn.Module]:
     """The model and the objective's head, by the prefix of their parameters' names."""
     head = stage.objective.head
@@ -167,6 +203,10 @@ def stored_micro_batch(folder: Path) -> int | None:
     """Rows of a micro-batch when a checkpoint was saved."""
     rows: int | None = read_values(folder / _FOLDER / "state.json")["rows_per_micro_batch"]
     return rows
+
+
+def _feed_file(rank: int) -> str:
+    return "feed.safetensors" if rank == 0 else f"feed-{rank}.safetensors"
 
 
 def _model_weights(folder: Path) -> Iterator[tuple[str, Tensor]]:

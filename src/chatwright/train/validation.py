@@ -1,7 +1,7 @@
 """How well a model does on held-out data: loss, bits per byte, and the objective's own figures."""
 
+import itertools
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
@@ -11,6 +11,7 @@ from chatwright.model import GPT
 from chatwright.tokenizer import Tokenizer
 from chatwright.train.batch import IGNORED, Batch
 from chatwright.train.objective import Objective
+from chatwright.train.world import SingleProcess, World
 
 
 class Validation:
@@ -20,9 +21,13 @@ class Validation:
         objective: of the stage.
         batches: of held-out data, always the same; laid on the model's device one at a time.
         tokenizer: where the loss is one of text, whose bytes are counted; None: no bits per byte.
+        world: the processes, each with batches of its own; the figures are those of all of them.
     """
 
-    def __init__(self, objective: Objective, batches: Sequence[Batch], tokenizer: Tokenizer | None) -> None:
+    def __init__(
+        self, objective: Objective, batches: Sequence[Batch], tokenizer: Tokenizer | None, world: World | None = None
+    ) -> None:
+        self._world = world or SingleProcess()
         self._objective = objective
         self._batches = batches
         self._bytes_of = None if tokenizer is None else token_lengths(tokenizer)
@@ -37,23 +42,29 @@ class Validation:
             model: in eval mode.
         """
         total = items = num_bytes = 0.0
-        figures: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
+        figures: dict[str, tuple[float, float]] = {}
         for batch in self._batches:
             on_device = batch.to(model.embed.weight.device)
             loss = self._objective.loss(model, on_device)
             total += float(loss.total)
             items += self._objective.items(batch)
             for name, (value, count) in loss.figures.items():
-                before = figures[name]
+                before = figures.get(name, (0.0, 0.0))
                 figures[name] = (before[0] + float(value), before[1] + count)
             if self._bytes_of is not None:
                 num_bytes += float(self._bytes_of[batch.labels_N[batch.labels_N != IGNORED]].sum())
+        total, items, num_bytes, *parts = self._over_all([total, items, num_bytes, *itertools.chain(*figures.values())])
+        figures = dict(zip(figures, zip(parts[0::2], parts[1::2], strict=True), strict=True))
         if not items:
             return {}
         measured = {"eval_loss": total / items}
         if num_bytes:
             measured["eval_bits_per_byte"] = total / math.log(2) / num_bytes
         return measured | {f"eval_{name}": value / count for name, (value, count) in figures.items() if count}
+
+    def _over_all(self, values: list[float]) -> list[float]:
+        summed: list[float] = self._world.sum(torch.tensor(values, dtype=torch.float64)).tolist()
+        return summed
 
 
 def token_lengths(tokenizer: Tokenizer) -> Tensor:

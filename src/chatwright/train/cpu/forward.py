@@ -16,6 +16,7 @@ from chatwright.train.blocks import Recomputed
 from chatwright.train.cpu.attention import Block as QueryBlock
 from chatwright.train.cpu.attention import Heads, PackedAttention, blocks_of
 from chatwright.train.cpu.functions import AddNorm, SwiGLU, project, use_threads_of_torch
+from chatwright.train.dtensors import is_sharded_model
 
 _EVERYTHING = 1 << 60
 
@@ -37,6 +38,7 @@ def supports(model: GPT) -> bool:
         and config.dropout == 0.0
         and config.head_size % 2 == 0
         and all(isinstance(_replaced(block), Recomputed | None) for block in model.layers)
+        and not is_sharded_model(model)  # its weights are gathered by hooks of the modules, which the loops pass by
     )
 
 

@@ -105,8 +105,7 @@ class Classify(Objective):
         truths = torch.bincount(label_E, minlength=len(self.labels)).tolist()
         hits = torch.bincount(label_E[guess_E == label_E], minlength=len(self.labels)).tolist()
         for name, guessed, true, hit in zip(self.labels, guesses, truths, hits, strict=True):
-            if guessed + true:
-                figures[f"f1_{name}"] = (2.0 * hit, float(guessed + true))
+            figures[f"f1_{name}"] = (2.0 * hit, float(guessed + true))
         return figures
 
 

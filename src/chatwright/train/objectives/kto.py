@@ -35,6 +35,7 @@ class KTO(Objective):
     """
 
     Settings: ClassVar[type[StageSettings]] = KTOSettings
+    shards: ClassVar[bool] = False  # a batch with two examples has a pass more
     rows: ClassVar[tuple[type, ...]] = (Rated,)
 
     def __init__(self, context: StageContext) -> None:

@@ -77,6 +77,7 @@ class RolloutObjective(Objective):
     """Samples, scores, and leaves to its subclasses what is learned from that."""
 
     rows: ClassVar[tuple[type, ...]] = (Prompt,)
+    shards: ClassVar[bool] = False  # the engine that samples reads the weights, and passes the modules by
 
     def __init__(self, context: StageContext) -> None:
         super().__init__(context)

@@ -1,0 +1,174 @@
+"""Weights, gradients and moments spread over the processes (FSDP), so that a model larger than a device can be trained.
+
+Each block's weights are gathered for the moment in which they are used, in the dtype of computation; what a process
+keeps is its float32 part. HSDP does so within a machine, and sums gradients between machines.
+
+Source:
+    Rajbhandari et al. 2020, arXiv 1910.02054 (stage 3); Zhao et al. 2023, arXiv 2304.11277.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from chatwright.engine.memory import free_bytes
+from chatwright.errors import ConfigError
+from chatwright.model import GPT
+from chatwright.train.dtensors import whole
+from chatwright.train.feed import RowFeed
+from chatwright.train.footprint import MemoryEstimate
+from chatwright.train.precision import MasterWeights
+from chatwright.train.stage import Stage
+from chatwright.train.world import World, agreed
+
+Parallel = Literal["ddp", "fsdp", "hsdp"]
+
+_WAYS: tuple[Parallel, ...] = ("ddp", "fsdp", "hsdp")
+_SHARE = 0.85  # of a device's memory, as in chatwright.train.memory
+
+
+def choose_parallel(stage: Stage, memory: MemoryEstimate, world: World) -> Parallel:
+    """How the processes share a stage: as the settings say, or sharded only where a device is too small.
+
+    Raises:
+        ConfigError: the stage cannot be sharded as the settings want it to be.
+    """
+    wanted = stage.settings.parallel
+    if world.size == 1:
+        return "ddp"
+    objection = _objection(stage)
+    if wanted in ("fsdp", "hsdp") and objection is not None:
+        raise ConfigError(f"stage {stage.name}: parallel is {wanted!r}, but {objection}; use parallel: ddp")
+    if wanted == "hsdp" and world.machines == 1:
+        raise ConfigError(
+            f"stage {stage.name}: hsdp shards within a machine and copies between machines, but all processes are on "
+            "one; use parallel: fsdp"
+        )
+    if wanted != "auto":
+        return wanted
+    chosen: Parallel = "ddp"
+    if objection is None and not _fits(stage, memory, parts=1):
+        within_machine = _fits(stage, memory, parts=world.size // world.machines)
+        chosen = "hsdp" if world.machines > 1 and within_machine else "fsdp"
+    return _WAYS[agreed(world, _WAYS.index(chosen))]  # memory may differ, but all must do the same
+
+
+def num_parts(parallel: Parallel, world: World) -> int:
+    """Into how many parts the weights are divided."""
+    return {"ddp": 1, "fsdp": world.size, "hsdp": world.size // world.machines}[parallel]
+
+
+class ShardedWeights(MasterWeights):
+    """The float32 parts of a model's weights that this process keeps; a head's weights lie beside them, whole.
+
+    Args:
+        model: on this process' device, float32; it is sharded in place.
+        head: the objective's.
+        dtype: of computation.
+        world: the processes.
+        parallel: fsdp or hsdp.
+    """
+
+    def __init__(
+        self, model: GPT, head: nn.Module | None, dtype: torch.dtype, world: World, parallel: Parallel
+    ) -> None:
+        super().__init__({} if head is None else {"head": head}, dtype)
+        self._model, self._rank = model, world.rank
+        _shard(model, dtype, world, parallel)
+        self._all = dict(model.named_parameters())
+        own = {f"model.{name}": weight for name, weight in self._all.items() if weight.requires_grad}
+        self.parameters = own | self.parameters
+
+    def publish(self) -> None:
+        """Let go of what was gathered from the parts as they were."""
+        super().publish()
+        self._model.reshard()  # type: ignore[operator]
+
+    @torch.no_grad()
+    def gathered(self) -> Mapping[str, Tensor]:
+        """Every weight, in rank 0's main memory; one at a time goes over the devices."""
+        self._model.reshard()  # type: ignore[operator]
+        return self.whole({**self.parameters, **{f"model.{name}": weight for name, weight in self._all.items()}})
+
+    @torch.no_grad()
+    def whole(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """In rank 0's main memory, none elsewhere; every process has to call this."""
+        gathered = {}
+        for name, tensor in tensors.items():
+            full = whole(tensor)
+            if self._rank == 0:
+                gathered[name] = full.detach().cpu()
+        return gathered
+
+    @contextmanager
+    def exported(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
+        """On rank 0 the model holds ``weights``."""
+        self._put({name: nn.Parameter(weights[f"model.{name}"], self._all[name].requires_grad) for name in self._all})
+        try:
+            with super().exported(weights):
+                yield
+        finally:
+            self._put(self._all)
+
+    def finish(self) -> None:
+        """On rank 0 the model holds every weight for good, in main memory; elsewhere it keeps its parts."""
+        weights = self.gathered()
+        super().finish()
+        if self._rank == 0:
+            self._put({name: nn.Parameter(weights[f"model.{name}"], False) for name in self._all})
+
+    def _put(self, weights: Mapping[str, nn.Parameter]) -> None:
+        for name, weight in weights.items():
+            path, _, leaf = name.rpartition(".")
+            self._model.get_submodule(path)._parameters[leaf] = weight
+
+
+def _shard(model: GPT, dtype: torch.dtype, world: World, parallel: Parallel) -> None:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
+    for parameter in model.parameters():
+        parameter.data = parameter.data.float()
+    device = model.embed.weight.device.type
+    if parallel == "hsdp":
+        shape = (world.machines, world.size // world.machines)
+        mesh = init_device_mesh(device, shape, mesh_dim_names=("replicate", "shard"))
+    else:
+        mesh = init_device_mesh(device, (world.size,), mesh_dim_names=("shard",))
+    # It warns that outputs which are views must not be written into; nobody here does.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module", category=UserWarning)
+    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    for block in model.layers:
+        fully_shard(block, mesh=mesh, mp_policy=policy)
+    # The loss reads the output head after the forward pass, so what belongs to no block stays until the backward pass.
+    fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.set_gradient_divide_factor(1.0)  # losses are divided by the items of all processes already
+            module.set_force_sum_reduction_for_comms(True)
+
+
+def _objection(stage: Stage) -> str | None:
+    """Why a stage cannot be sharded."""
+    if not stage.objective.shards:
+        return f"{type(stage.objective).__name__} runs the model in ways that differ between processes"
+    if stage.settings.qat:
+        return "qat rounds whole matrices, and no process would have one"
+    if stage.settings.optimizer == "muon" and stage.model.config.moe is not None:
+        return "muon treats each expert as a matrix, and no process would have a whole one"
+    return None
+
+
+def _fits(stage: Stage, memory: MemoryEstimate, *, parts: int) -> bool:
+    """Whether a device holds its part and what one row needs."""
+    device = stage.model.embed.weight.device
+    if device.type != "cuda":  # processes on a CPU share one memory: copies in parts take as much
+        return True
+    present = sum(parameter.nbytes for parameter in stage.model.parameters())
+    free = free_bytes(device)
+    tokens = stage.feed.tokens_per_row if isinstance(stage.feed, RowFeed) else stage.settings.max_length
+    return free is None or memory.sharded(parts).total(tokens) <= _SHARE * (free + present)

@@ -1,0 +1,70 @@
+"""Several processes learn what one learns, and go on where others left off."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.train.processes import SORROW, losses, shared_stage
+from tests.train.tiny_recipe import write_recipe
+
+OPTIMIZERS = ("adamw", "muon")
+WAYS = ("ddp", "fsdp")
+
+
+def torchrun(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Two processes of ``tests.train.processes``."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CHATWRIGHT_LANG": "en"}
+    command += ["tests.train.processes", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One process' runs, and then two processes'."""
+    folder = tmp_path_factory.mktemp("runs")
+    alone = {name: losses(shared_stage(name), folder / f"one-{name}") for name in OPTIMIZERS}
+    (folder / "alone.json").write_text(json.dumps(alone))
+    done = torchrun("stages", str(folder))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_two_processes_have_the_losses_of_one(folder: Path, optimizer: str, way: str) -> None:
+    alone = json.loads((folder / "alone.json").read_text())[optimizer]
+    assert len(alone) == 6
+    assert together(folder, f"{optimizer}-{way}-new") == pytest.approx(alone, abs=1e-5)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_two_processes_go_on_where_one_stopped(folder: Path, optimizer: str, way: str) -> None:
+    alone = json.loads((folder / "alone.json").read_text())[optimizer]
+    assert together(folder, f"{optimizer}-{way}-resumed") == pytest.approx(alone[3:], abs=1e-5)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_one_process_goes_on_where_two_stopped(folder: Path, optimizer: str, way: str, tmp_path: Path) -> None:
+    alone = json.loads((folder / "alone.json").read_text())[optimizer]
+    checkpoint = folder / f"{optimizer}-{way}-new" / "checkpoint-3"
+    assert losses(shared_stage(optimizer), tmp_path, resume_from=checkpoint) == pytest.approx(alone[3:], abs=1e-5)
+
+
+def test_when_one_process_fails_all_end_and_one_says_why(tmp_path: Path) -> None:
+    done = torchrun("failing", str(write_recipe(tmp_path)))
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if SORROW in line]
+    assert len(said) == 1, done.stderr
+    assert "bug of Chatwright" not in done.stderr
+
+
+def together(folder: Path, name: str) -> list[float]:
+    found: dict[str, list[float]] = json.loads((folder / "losses.json").read_text())
+    return found[name]
