@@ -12,14 +12,14 @@ from random import Random
 
 from chatwright.chat import Message
 from chatwright.data.quickstart.exchange import Exchange, Skill, for_testing, for_training
-from chatwright.data.quickstart.facts import facts, facts_from_text, statement
+from chatwright.data.quickstart.facts import facts, statement
 from chatwright.data.quickstart.memory import greeting, honesty, memory
 from chatwright.data.quickstart.numbers import addition, comparison, subtraction, word_problem
 from chatwright.data.quickstart.reading import belongings, whereabouts
 from chatwright.data.quickstart.smalltalk import beyond, small_talk
 from chatwright.data.quickstart.stories import story_request
 from chatwright.data.quickstart.translation import translation, word_translation
-from chatwright.data.quickstart.words import LANGUAGES, Language
+from chatwright.data.quickstart.words import ANIMALS, COLOURS, FOODS, LANGUAGES, NAMES, PLACES, THINGS, Language
 from chatwright.data.rows import Dialogue, Preference, Prompt, Text
 
 # Skills whose answers can be right or wrong, with their weight in the chats.
@@ -39,6 +39,9 @@ _EXAMINED: dict[Skill, float] = {
 _UNEXAMINED: dict[Skill, float] = {word_translation: 2, small_talk: 4, beyond: 1.5, story_request: 1.5}
 _ABOUT_THE_USER = (greeting, memory, honesty)  # two of them in one chat would contradict each other
 
+# How many of the chats are curt. Half of them would be as many as a small model takes to answer at random.
+_CURT = 0.1
+
 # Kinds of sentences in running text, with their weight.
 _SENTENCES: dict[Skill, float] = {
     addition: 8,
@@ -54,7 +57,7 @@ def texts(count: int = 8_000, seed: int = 0) -> Iterator[Text]:
     random = Random(f"quickstart texts {seed}")
     for _ in range(count):
         language = random.choice(LANGUAGES)
-        kind = random.choices((_tales, _almanac, _exercises, _scenes, _transcript), (2, 4, 6, 4, 0.5))[0]
+        kind = random.choices((_tales, _almanac, _exercises, _scenes, _echo, _transcript), (2, 4, 6, 4, 6, 0.5))[0]
         yield Text(kind(random, language))
 
 
@@ -62,7 +65,7 @@ def chats(count: int = 9_000, seed: int = 0) -> Iterator[Dialogue]:
     """Chats of one to five questions, now and then of a dozen."""
     random = Random(f"quickstart chats {seed}")
     for _ in range(count):
-        language, curt = random.choice(LANGUAGES), random.random() < 0.5
+        language, curt = random.choice(LANGUAGES), random.random() < _CURT
         messages: list[Message] = []
         personal = random.random() < 0.4
         for turn in range(random.choice((1, 1, 2, 2, 3, 3, 4, 5, 12))):
@@ -107,7 +110,7 @@ def questions(per_skill: int = 20, seed: int = 0) -> Iterator[Prompt]:
     """
     random = Random(f"quickstart questions {seed}")
     asked: dict[Exchange, None] = {}
-    for skill in (*_EXAMINED, facts_from_text):
+    for skill in _EXAMINED:
         for language in LANGUAGES:
             wanted = len(asked) + per_skill
             while len(asked) < wanted:
@@ -155,6 +158,19 @@ def _scenes(random: Random, language: Language) -> str:
     for _ in range(random.randint(3, 5)):
         exchange = for_training(random.choice((belongings, whereabouts, word_problem)), random, language)
         lines.append(_joined([exchange.question, exchange.answer], language))
+    return "\n".join(lines)
+
+
+def _echo(random: Random, language: Language) -> str:
+    """Lists said twice. Looking back and copying is what every answer about the conversation needs; a model learns it
+    from these in a hundred steps, and from chats alone in a thousand."""
+    known = [word.in_(language) for word in (*COLOURS, *THINGS, *ANIMALS, *FOODS, *PLACES)]
+    lines = []
+    for _ in range(random.randint(3, 6)):
+        items = [*random.sample(known, 4), *random.sample(NAMES[language], 4), *map(str, random.sample(range(200), 4))]
+        random.shuffle(items)
+        line = (", " if language == "en" else "，").join(items[: random.randint(3, 12)])
+        lines.append(f"{line}. {line}." if language == "en" else f"{line}。{line}。")
     return "\n".join(lines)
 
 

@@ -395,14 +395,16 @@ def facts(random: Random, language: Language) -> Exchange:
     relation, subject, object_ = _draw(random)
     number = random.randrange(len(relation.questions[language]))
     way = ("question", relation.name, subject.en, number, language)
-    return _exchange(random, language, "facts", relation, subject, object_, number, way)
-
-
-def facts_from_text(random: Random, language: Language) -> Exchange:
-    """A fact that no chat ever asks for, in any way: the model has only read it."""
-    relation, subject, object_ = _draw(random)
-    number = random.randrange(len(relation.questions[language]))
-    return _exchange(random, language, "facts from text", relation, subject, object_, number)
+    wrong = random.choice([other for _, other in relation.facts if other != object_])
+    return Exchange(
+        "facts",
+        language,
+        relation.say(relation.questions[language][number], subject, object_, language),
+        relation.say(relation.answer[language], subject, object_, language),
+        object_.in_(language),
+        relation.say(relation.answer[language], subject, wrong, language),
+        (way,),
+    )
 
 
 def statement(random: Random, language: Language) -> str:
@@ -415,25 +417,3 @@ def statement(random: Random, language: Language) -> str:
 def _draw(random: Random) -> tuple[Relation, Word, Word]:
     relation = random.choices(RELATIONS, _WEIGHTS)[0]
     return relation, *random.choice(relation.facts)
-
-
-def _exchange(
-    random: Random,
-    language: Language,
-    skill: str,
-    relation: Relation,
-    subject: Word,
-    object_: Word,
-    number: int,
-    *ways: tuple[str | int, ...],
-) -> Exchange:
-    wrong = random.choice([other for _, other in relation.facts if other != object_])
-    return Exchange(
-        skill,
-        language,
-        relation.say(relation.questions[language][number], subject, object_, language),
-        relation.say(relation.answer[language], subject, object_, language),
-        object_.in_(language),
-        relation.say(relation.answer[language], subject, wrong, language),
-        (*ways, ("fact", relation.name, subject.en)),
-    )

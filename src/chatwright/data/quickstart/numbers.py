@@ -94,14 +94,14 @@ def _calculation(random: Random, language: Language, kind: str, a: int, b: int) 
         steps = _steps(a, b, sign, result)
         if len(steps) > 1:
             steps.append(f"{'so ' if language == 'en' else '所以'}{a} {sign} {b} = {result}")
-        return ", ".join(steps) + "." if language == "en" else "，".join(steps) + "。"
+        return _listed(steps, language)
 
     return Exchange(
         "addition" if is_sum else "subtraction",
         language,
         random.choice(ways[language]).format(a=a, b=b),
         said(right),
-        str(right),
+        _curt(_steps(a, b, sign, right), language),
         said(_near(random, right)),
         (pair(kind, a, b),) if takes_two_steps(a, b) else (),
     )
@@ -114,6 +114,15 @@ def _steps(a: int, b: int, sign: str, result: int) -> list[str]:
     tens, ones = b - b % 10, b % 10
     between = a + tens if sign == "+" else a - tens
     return [f"{a} {sign} {tens} = {between}", f"{between} {sign} {ones} = {result}"]
+
+
+def _listed(steps: list[str], language: Language) -> str:
+    return ", ".join(steps) + "." if language == "en" else "，".join(steps) + "。"
+
+
+def _curt(steps: list[str], language: Language) -> str:
+    """The working without a word; of a single step its result alone."""
+    return _listed(steps, language)[:-1] if len(steps) > 1 else steps[0].rpartition(" ")[2]
 
 
 def comparison(random: Random, language: Language) -> Exchange:
@@ -154,16 +163,15 @@ def word_problem(random: Random, language: Language) -> Exchange:
     words = {"who": who, "other": other, "things": noun, "measure": thing.measure, "a": a, "b": b}
 
     def solved(result: int) -> str:
-        steps = _steps(a, b, sign, result)
-        working = ", ".join(steps) + ". " if language == "en" else "，".join(steps) + "。"
-        return working + said.format(**words, c=result)
+        working = _listed(_steps(a, b, sign, result), language)
+        return working + (" " if language == "en" else "") + said.format(**words, c=result)
 
     return Exchange(
         "word problems",
         language,
         (story + asks).format(**words),
         solved(right),
-        str(right),
+        _curt(_steps(a, b, sign, right), language),
         solved(_near(random, right)),
         (pair("sum" if gains else "difference", a, b),) if takes_two_steps(a, b) else (),
     )
