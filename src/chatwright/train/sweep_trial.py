@@ -11,6 +11,7 @@ import shutil
 import signal
 import threading
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
@@ -55,21 +56,27 @@ def run_trial(spec: TrialSpec, pipe: Connection) -> None:
     os.chdir(spec.directory)
     _print_into(Path(spec.log))
     reporter = Reporter(spec, pipe)
+    message = _train(spec, reporter)
+    with suppress(OSError):  # the sweep may be gone
+        pipe.send(message)
+    pipe.close()
+
+
+def _train(spec: TrialSpec, reporter: "Reporter") -> tuple[object, ...]:
+    """The last message."""
     try:
         folder = Path(spec.folder)
         recipe = load_recipe(spec.recipe, spec.overrides, name=folder.name)
         run_recipe(recipe, resume=(folder / RECIPE_FILE).is_file(), watcher=reporter)
-        pipe.send(_result(recipe, spec, reporter))
+        return _result(recipe, spec, reporter)
     except TrainingStopped:
-        pipe.send(("pruned",) if reporter.pruned else ("stopped",))
+        return ("pruned",) if reporter.pruned else ("stopped",)
     except ChatwrightError as error:
         traceback.print_exc()
-        pipe.send(("failed", str(error)))
+        return ("failed", str(error))
     except Exception as error:
         traceback.print_exc()
-        pipe.send(("failed", f"{type(error).__name__}: {error}".splitlines()[0]))
-    finally:
-        pipe.close()
+        return ("failed", f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 class Reporter(RunWatcher):
@@ -102,8 +109,12 @@ class Reporter(RunWatcher):
         if record["stage"] != self.spec.stage or not isinstance(value, (int, float)) or not math.isfinite(value):
             return
         self.values.append(float(value))
-        self._pipe.send(("report", round(100 * step / self._total_steps), float(value)))
-        if self._pipe.recv() and step < self._total_steps and not self.pruned:
+        try:
+            self._pipe.send(("report", round(100 * step / self._total_steps), float(value)))
+            enough = self._pipe.recv()
+        except (EOFError, OSError):
+            return  # the sweep is gone, and this process is about to be told to stop
+        if enough and step < self._total_steps and not self.pruned:
             self.pruned = True
             signal.raise_signal(signal.SIGTERM)  # as a person would stop it: the loop ends after the next step
 
