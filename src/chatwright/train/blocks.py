@@ -48,6 +48,7 @@ class Recomputed:
         self.forward = forward
 
     def __call__(self, *arguments: Any) -> Any:
+        """Run it."""
         if not torch.is_grad_enabled():
             return self.forward(*arguments)
         return checkpoint(self.forward, *arguments, use_reentrant=False)

@@ -24,17 +24,17 @@ from chatwright.data.rows import Dialogue, Preference, Prompt, Text
 
 # Skills whose answers can be right or wrong, with their weight in the chats.
 _EXAMINED: dict[Skill, float] = {
-    addition: 8,
+    addition: 10,
     subtraction: 8,
-    comparison: 3,
-    word_problem: 5,
-    belongings: 4,
-    whereabouts: 2,
-    translation: 4,
-    facts: 6,
+    comparison: 5,
+    word_problem: 4,
+    belongings: 7,
+    whereabouts: 4,
+    translation: 3,
+    facts: 5,
     greeting: 2,
     memory: 5,
-    honesty: 4,
+    honesty: 7,
 }
 _UNEXAMINED: dict[Skill, float] = {word_translation: 2, small_talk: 4, beyond: 1.5, story_request: 1.5}
 _ABOUT_THE_USER = (greeting, memory, honesty)  # two of them in one chat would contradict each other
