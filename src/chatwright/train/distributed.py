@@ -100,7 +100,8 @@ class Processes:
         if device.type != "cuda":
             return device
         count = torch.cuda.device_count()
-        if device.index is not None and self._local_size > 1:
+        index: int | None = device.index
+        if index is not None and self._local_size > 1:
             raise ConfigError(f"device is {name!r}, but {self._local_size} processes need one each; use device: cuda")
         if count < self._local_size:
             raise ConfigError(

@@ -19,7 +19,18 @@ from chatwright.data.quickstart.reading import belongings, whereabouts
 from chatwright.data.quickstart.smalltalk import beyond, small_talk
 from chatwright.data.quickstart.stories import story_request
 from chatwright.data.quickstart.translation import translation, word_translation
-from chatwright.data.quickstart.words import ANIMALS, COLOURS, FOODS, LANGUAGES, NAMES, PLACES, THINGS, Language
+from chatwright.data.quickstart.words import (
+    ANIMALS,
+    COLOURS,
+    FOODS,
+    LANGUAGES,
+    NAMES,
+    PLACES,
+    THINGS,
+    Language,
+    Noun,
+    Word,
+)
 from chatwright.data.rows import Dialogue, Preference, Prompt, Text
 
 # Skills whose answers can be right or wrong, with their weight in the chats.
@@ -164,7 +175,8 @@ def _scenes(random: Random, language: Language) -> str:
 def _echo(random: Random, language: Language) -> str:
     """Lists said twice. Looking back and copying is what every answer about the conversation needs; a model learns it
     from these in a hundred steps, and from chats alone in a thousand."""
-    known = [word.in_(language) for word in (*COLOURS, *THINGS, *ANIMALS, *FOODS, *PLACES)]
+    words: list[Word | Noun] = [*COLOURS, *THINGS, *ANIMALS, *FOODS, *PLACES]
+    known = [word.in_(language) for word in words]
     lines = []
     for _ in range(random.randint(3, 6)):
         items = [*random.sample(known, 4), *random.sample(NAMES[language], 4), *map(str, random.sample(range(200), 4))]
