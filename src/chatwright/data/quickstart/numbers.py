@@ -11,6 +11,7 @@ from chatwright.data.quickstart.words import COUNTED, NAMES, Language
 
 LARGEST = 99
 
+# A bare formula belongs to one language: it could not be told otherwise in which to answer.
 _ASK_SUM = {
     "en": (
         "What is {a} + {b}?",
@@ -26,11 +27,11 @@ _ASK_SUM = {
         "{a}+{b}等于多少？",
         "{a}加{b}等于多少？",
         "{a}加{b}是多少？",
-        "{a} + {b} = ?",
+        "{a}+{b}得多少？",
         "请算一下{a}加{b}。",
         "{a}加上{b}等于几？",
         "帮我算算{a}+{b}。",
-        "{a}+{b}",
+        "算一算：{a}+{b}。",
     ),
 }
 _ASK_DIFFERENCE = {
@@ -48,11 +49,11 @@ _ASK_DIFFERENCE = {
         "{a}-{b}等于多少？",
         "{a}减{b}等于多少？",
         "{a}减{b}是多少？",
-        "{a} - {b} = ?",
+        "{a}-{b}得多少？",
         "请算一下{a}减{b}。",
         "{a}减去{b}等于几？",
         "帮我算算{a}-{b}。",
-        "{a}-{b}",
+        "算一算：{a}-{b}。",
     ),
 }
 _ASK_LARGER = {
