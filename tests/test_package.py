@@ -35,7 +35,9 @@ def test_importing_loads_nothing_heavy() -> None:
     assert not _modules_after("import chatwright").intersection(HEAVY)
 
 
-@pytest.mark.parametrize("command", [[], ["chat"], ["models"], ["models", "pull"], ["data"], ["data", "preview"], ["eval"], ["export"]])
+@pytest.mark.parametrize(
+    "command", [[], ["chat"], ["models"], ["models", "pull"], ["data"], ["data", "preview"], ["eval"], ["export"]]
+)
 def test_help_loads_nothing_heavy(command: list[str]) -> None:
     code = (
         f"import sys; sys.argv = ['chatwright', *{command!r}, '--help']\n"

@@ -211,7 +211,7 @@ def test_nan_stays_in_the_sequence_that_made_it(make_runner: MakeRunner, size: i
     sane, sick = prompt(size, 1), [251, *prompt(size - 1, 2)]
     expected = runner.run([Chunk(sane, 0, [0], 1)]).copy()
     with torch.no_grad():
-        runner._model.embed.weight[251] = float("nan")
+        runner.model.embed.weight[251] = float("nan")
     logits = runner.run([Chunk(sick, 0, [1], 1), Chunk(sane, 0, [2], 1)])
     assert np.isnan(logits[0]).all()
     assert np.array_equal(logits[1:], expected)
