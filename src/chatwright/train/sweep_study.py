@@ -1,5 +1,6 @@
 """The Optuna study behind a sweep: what proposes, what stops, and what was found."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,6 @@ from chatwright.train.sweep_space import Axis, number_of_choices, plain
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
-    from optuna.samplers import BaseSampler
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
@@ -30,19 +30,22 @@ def open_study(settings: SweepSettings, axes: Sequence[Axis], folder: Path, seed
     storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / STUDY_FILE).absolute()}")
     study = optuna.create_study(storage=storage, study_name="sweep", direction=direction, load_if_exists=True)
     # After a resume the same seed would propose the same again.
-    study.sampler = _sampler(settings, axes, seed + len(study.get_trials(deepcopy=False)))
+    study.sampler = optuna.samplers.TPESampler(
+        seed=seed + len(study.get_trials(deepcopy=False)),
+        n_startup_trials=max(4, min(10, settings.trials // 3)),
+        multivariate=True,
+    )
     study.pruner = _pruner(settings.pruner)
+    combinations = number_of_choices(axes)
+    if combinations is not None and combinations <= settings.trials:
+        _enqueue_all(study, axes)
     return study
 
 
-def _sampler(settings: SweepSettings, axes: Sequence[Axis], seed: int) -> "BaseSampler":
-    """Every combination once where there are no more than trials; else TPE after some random ones."""
-    from optuna.samplers import GridSampler, TPESampler
-
-    combinations = number_of_choices(axes)
-    if combinations is not None and combinations <= settings.trials:
-        return GridSampler({axis.key: axis.choices for axis in axes}, seed=seed)
-    return TPESampler(seed=seed, n_startup_trials=max(4, min(10, settings.trials // 3)), multivariate=True)
+def _enqueue_all(study: "Study", axes: Sequence[Axis]) -> None:
+    """Every combination once, in place of proposals. What is there already is not added again."""
+    for values in itertools.product(*(axis.choices for axis in axes)):
+        study.enqueue_trial({axis.key: value for axis, value in zip(axes, values, strict=True)}, skip_if_exists=True)
 
 
 def _pruner(name: Pruner) -> "BasePruner":
