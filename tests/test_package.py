@@ -61,6 +61,7 @@ def test_public_names_are_these() -> None:
     assert set(chatwright.__all__) == {
         "Chat",
         "ChatwrightError",
+        "Classifier",
         "Constraint",
         "LoadedModel",
         "Reply",

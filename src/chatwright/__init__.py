@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chatwright.errors import ChatwrightError
 
 if TYPE_CHECKING:
+    from chatwright.classifier import Classifier
     from chatwright.engine.params import Constraint, SamplingParams
     from chatwright.loaded import LoadedModel, load_tokenizer
     from chatwright.model.export import export_model
@@ -26,6 +27,7 @@ except PackageNotFoundError:  # the sources on the path, not installed
 
 _HOME_OF = {
     "Chat": "chatwright.session",
+    "Classifier": "chatwright.classifier",
     "Constraint": "chatwright.engine.params",
     "LoadedModel": "chatwright.loaded",
     "Reply": "chatwright.session",
@@ -41,6 +43,7 @@ _HOME_OF = {
 __all__ = [
     "Chat",
     "ChatwrightError",
+    "Classifier",
     "Constraint",
     "LoadedModel",
     "Reply",

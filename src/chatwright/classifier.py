@@ -1,4 +1,13 @@
-"""Classes of texts: what a `classify` stage trained, or any ``…ForSequenceClassification`` folder of a known family."""
+"""Classes of texts: what a `classify` stage trained, or any ``…ForSequenceClassification`` folder of a known family.
+
+::
+
+    from chatwright import Classifier
+
+    reviews = Classifier.open("runs/classify-sentiment/model")
+    [answer] = reviews.classify(["A warm and funny film."])
+    print(answer.label, f"{answer.probability:.0%}")
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -36,7 +36,8 @@ class LoRALinear(nn.Linear):
         lora_B: [O, R].
         magnitude: DoRA's length of each output's weights, [O]; None for plain LoRA.
         scaling: of the update.
-        dropout: probability at the adapter's input, in training.
+        dropout: probability at the adapter's input, in training. The frozen product never sees it; in peft a DoRA
+            adapter's learned rescaling of that product does, which adds noise to what is not being trained.
 
     Attributes:
         enabled: False makes it the base projection.
