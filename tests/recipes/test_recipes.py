@@ -34,7 +34,7 @@ def _rows(kind: type, recipe: Recipe, stage: str) -> Iterator[dict[str, object]]
     """A dozen rows of one kind; each another, so that some can be held out."""
     for number in range(12):
         if kind is Labelled:
-            labels = recipe.stages[stage]["labels"]
+            labels = recipe.stages[stage].get("labels", ("negative", "positive"))
             yield {"text": f"Film number {number}", "label": labels[number % len(labels)]}
         else:
             text = json.dumps(_ROWS[kind], ensure_ascii=False).replace("2 plus", f"{number} plus")
@@ -74,6 +74,8 @@ def _few(recipe: Recipe, stage: str) -> list[str]:
         return [*few, "expected_batch_size=4"]
     if "max_completion_length" in given:
         few.append("max_completion_length=8")
+    if recipe.objective_of(stage) == "distill_text":
+        few.append("keep_cut=true")  # the tiny teacher never comes to an end
     return [*few, f"train_batch_size={given.get('num_generations', 2)}"]
 
 

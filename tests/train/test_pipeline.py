@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from chatwright.chat import ChatTemplate
+from chatwright.classifier import Classifier
 from chatwright.errors import ConfigError, InputError, StorageError
 from chatwright.model import read_generation_defaults
 from chatwright.model.load import load_folder
@@ -221,6 +222,41 @@ def test_the_tokenizer_and_data_are_prepared_once(tmp_path: Path) -> None:
     assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
+def test_changed_data_is_noticed_by_a_run_that_goes_on(tmp_path: Path) -> None:
+    recipe = tiny(tmp_path, stages={"pretrain": tiny(tmp_path).stages["pretrain"]})
+    with pytest.raises(_Stop):
+        run_recipe(recipe, watcher=_Notes(stop_after=4))
+    text = tmp_path / "text.jsonl"
+    tokenizer = (tmp_path / "run" / "tokenizer" / "tokenizer.json").read_bytes()
+    before = text.read_text("utf-8")
+    text.write_text(before.replace("sum", "difference"), "utf-8")
+    with pytest.raises(ConfigError, match=r"is not what the checkpoint was trained on.*put them back"):
+        run_recipe(recipe, resume=True)
+    text.write_text(before, "utf-8")  # the same again, at another time
+    run_recipe(recipe, resume=True)
+    assert (tmp_path / "run" / "tokenizer" / "tokenizer.json").read_bytes() == tokenizer
+
+
+def test_changed_data_makes_another_tokenizer_while_no_model_knows_the_first(tmp_path: Path) -> None:
+    recipe = tiny(tmp_path)
+    with pytest.raises(_Stop):
+        run_recipe(recipe, watcher=_Notes(stop_at="pretrain"))
+    text = tmp_path / "text.jsonl"
+    text.write_text(text.read_text("utf-8").replace("sum", "difference"), "utf-8")
+    with pytest.raises(_Stop):
+        run_recipe(recipe, resume=True, watcher=_Notes(stop_at="pretrain"))
+    assert "erence" in (tmp_path / "run" / "tokenizer" / "tokenizer.json").read_text("utf-8")
+
+
+def test_classes_are_those_that_the_data_names(tmp_path: Path, tiny_model_dir: Path) -> None:
+    rows = [{"text": f"number {n}", "label": ("odd" if n % 2 else "even")} for n in range(40)]
+    (tmp_path / "classes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    stage = {"max_length": 16, "max_steps": 2, "train_batch_size": 2}
+    data = {"classify": str(tmp_path / "classes.jsonl")}
+    recipe = tiny(tmp_path, data=data, stages={"classify": stage}, model=str(tiny_model_dir), tokenizer=None)
+    assert Classifier.open(run_recipe(recipe) / "model").labels == ("even", "odd")
+
+
 class _Stop(Exception):
     pass
 
@@ -228,13 +264,18 @@ class _Stop(Exception):
 class _Notes(RunWatcher):
     """Keeps what it was told."""
 
-    def __init__(self, stop_at: str | None = None) -> None:
+    def __init__(self, stop_at: str | None = None, stop_after: int | None = None) -> None:
         self.reused: list[str] = []
+        self._stop_after = stop_after
         self.samples: list[Sample] = []
         self._stop_at = stop_at
 
     def stage_reused(self, record: StageRecord) -> None:
         self.reused.append(record.name)
+
+    def saved(self, path: Path, record: Any) -> None:
+        if record["step"] == self._stop_after:
+            raise _Stop
 
     def entered(self, phase: Any, stage: str | None) -> None:
         if stage is not None and stage == self._stop_at:

@@ -53,6 +53,13 @@ class PlainWatcher(RunWatcher):
         """Say what goes on."""
         self.line(_phase(phase, stage), style="dim")
 
+    def answered(self, stage: str, conversations: int, tokens: int) -> None:
+        """A line now and then."""
+        now = time.monotonic()
+        if now - self._last_line >= _LINE_EVERY_S:
+            self._last_line = now
+            self.line(f"{stage}: {_taught(conversations, tokens)}")
+
     def stage_reused(self, record: "StageRecord") -> None:
         """Say that it is done already."""
         self.line(say(f"{record.name}: finished before", f"{record.name}：此前已完成"), style="dim")
@@ -116,6 +123,11 @@ class LiveWatcher(PlainWatcher):
         if self._task is not None:
             text = say(f"{rows:,} rows, {count(tokens)} tokens", f"{rows:,} 行，{count(tokens)} 词元")
             self._bar.update(self._task, figures=text)
+
+    def answered(self, stage: str, conversations: int, tokens: int) -> None:
+        """Count up."""
+        if self._task is not None:
+            self._bar.update(self._task, figures=_taught(conversations, tokens))
 
     def stage_started(self, stage: "Stage", start: "StageStart") -> None:
         """A bar for its steps."""
@@ -183,10 +195,17 @@ def _figure(record: "Record", key: str, form: str = ".4f") -> str:
     return format(float(value), form) if isinstance(value, (int, float)) else "–"
 
 
+def _taught(conversations: int, tokens: int) -> str:
+    return say(
+        f"the teacher has answered {conversations:,} conversations, {count(tokens)} tokens",
+        f"教师模型已作答 {conversations:,} 段对话，{count(tokens)} 词元",
+    )
+
+
 def _phase(phase: Phase, stage: str | None) -> str:
     texts = {
         "tokenizer": say("preparing the tokenizer", "准备分词器"),
-        "data": say("tokenising the data", "数据分词"),
+        "data": say("preparing the data", "准备数据"),
         "model": say("opening the model", "载入模型"),
         "evaluation": say("evaluating the result", "评测结果"),
         "report": say("writing the report", "撰写报告"),

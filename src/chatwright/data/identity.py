@@ -2,6 +2,7 @@
 
 import glob
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from chatwright.data.builtin import PREFIX
@@ -14,19 +15,19 @@ def identity_of(settings: DataSettings) -> str | None:
 
     None where that cannot be known: a hub's dataset, or what Chatwright makes, changes without a trace here.
     """
-    states = [_state(part) for part in (settings, *(settings.contamination or ()))]
-    if None in states:
+    if not all(_is_local(str(part.path)) for part in _parts(settings)):
         return None
-    return json.dumps([settings.model_dump(mode="json"), states])
+    return identity_within(settings)
 
 
-def _state(settings: DataSettings) -> list[object] | None:
-    path = settings.path
-    if not isinstance(path, str):
-        states = [identity_of(part) for part in path]
-        return None if None in states else list(states)
-    if path.startswith(PREFIX) or hub_name(path) is not None:
-        return None
+def identity_within(settings: DataSettings) -> str:
+    """The same of any source, as far as it can be known: to tell that what lies here has changed during a run."""
+    paths = [str(part.path) for part in _parts(settings)]
+    return json.dumps([settings.model_dump(mode="json"), [file_states(path) for path in paths if _is_local(path)]])
+
+
+def file_states(path: str) -> list[tuple[str, int, int]]:
+    """Name, size in bytes and time of change of each file that a local path stands for: file, folder or glob."""
     place = Path(path).expanduser()
     if place.is_dir():
         files = list(place.rglob("*"))
@@ -36,4 +37,19 @@ def _state(settings: DataSettings) -> list[object] | None:
     else:
         files = [Path(name) for name in glob.iglob(str(place), recursive=True)]
     stats = [(str(file), file.stat()) for file in sorted(files) if file.is_file()]
-    return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+
+
+def _parts(settings: DataSettings) -> Iterator[DataSettings]:
+    """The sources that a source is mixed from, or itself; and those that it must not contain."""
+    if isinstance(settings.path, str):
+        yield settings
+    else:
+        for part in settings.path:
+            yield from _parts(part)
+    for other in settings.contamination or ():
+        yield from _parts(other)
+
+
+def _is_local(path: str) -> bool:
+    return not path.startswith(PREFIX) and hub_name(path) is None

@@ -11,6 +11,7 @@ A store is a folder:
 Integers are little-endian, bits start at the least significant one. A store appears under its name when it is whole.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -164,6 +165,11 @@ class ExampleStore:
         count = self.facts.documents_per_example
         documents = tuple(self.document(number) for number in range(index * count, (index + 1) * count))
         return Example(documents, {name: float(values[index]) for name, values in self._values.items()})
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the examples, in hexadecimal digits."""
+        return hashlib.sha256(json.dumps(self.facts.files, sort_keys=True).encode()).hexdigest()
 
     @property
     def num_tokens(self) -> int:

@@ -18,6 +18,7 @@ from chatwright.tokenizer import Tokenizer
 from chatwright.train.batch import Batch
 from chatwright.train.feed import Feed
 from chatwright.train.settings import StageSettings
+from chatwright.train.stage_rows import RowWork, StageRows
 
 Encoder = Callable[[Row], Example | None]
 """Turns a row into an example; None where nothing of it can be learned. Picklable: rows are encoded in parallel."""
@@ -87,6 +88,21 @@ class Objective(ABC):
     @abstractmethod
     def encoder(cls, settings: StageSettings, template: ChatTemplate) -> Encoder:
         """How a row becomes an example (``template.tokenizer`` is the tokenizer)."""
+
+    @classmethod
+    def completed(cls, settings: StageSettings, rows: Iterable[Row]) -> StageSettings:
+        """The settings with what they leave open and the data tells (names of classes), if anything.
+
+        Args:
+            settings: of the stage.
+            rows: all of the stage's, held out or not; read only where something is open.
+        """
+        return settings
+
+    @classmethod
+    def make_rows(cls, rows: StageRows, work: RowWork) -> StageRows:
+        """What is learned from in place of the data's rows: a teacher's answers to them, say. Called in one process."""
+        return rows
 
     def feed(self, rows: Iterable[Row]) -> Feed | None:
         """A feed of the objective's own, which makes its batches from prompts as it trains; None: examples on disk."""

@@ -17,6 +17,7 @@ from chatwright.data.store import ExampleStore
 from chatwright.errors import ConfigError, InputError
 from chatwright.train.batch import IGNORED, Batch
 
+_EXAMPLES = "examples"
 _MULTIPLE = 32  # matrix products on a CPU like their sizes to be multiples of it
 
 
@@ -103,11 +104,20 @@ class PackedFeed:
         return _EpochBatches(self)
 
     def state(self) -> dict[str, Tensor]:
-        """Nothing: the step says it all."""
-        return {}
+        """Which examples they are; for the rest, the step says it all."""
+        return {_EXAMPLES: torch.frombuffer(bytearray.fromhex(self.store.digest), dtype=torch.uint8)}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Nothing to do."""
+        """Check that the examples are those of before.
+
+        Raises:
+            ConfigError: they are not.
+        """
+        if _EXAMPLES in state and not torch.equal(state[_EXAMPLES], self.state()[_EXAMPLES]):
+            raise ConfigError(
+                f"the data in {self.store.folder} is not what the checkpoint was trained on: its files have changed; "
+                "put them back to go on, or start a new run with --name or --out"
+            )
 
     def _pack(self, epoch: int) -> Packing:
         pack = SplitPacking if self.split_documents else WholePacking

@@ -79,7 +79,7 @@ class _Pipeline:
         self.recipe, self.run, self.watcher, self.world = recipe, run, watcher, world
         self.device = world.device(recipe.device)
         watcher.entered("tokenizer", None)
-        tokenizer = first_alone(world, lambda: prepare_tokenizer(recipe, run.tokenizer))
+        tokenizer = first_alone(world, lambda: prepare_tokenizer(recipe, run.tokenizer, in_use=run.is_begun))
         self.tokenizer = servable_tokenizer(tokenizer)
         self.template = ChatTemplate(self.tokenizer)
         self.journal = Journal(run, recipe.name)

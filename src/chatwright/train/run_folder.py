@@ -117,6 +117,11 @@ class RunFolder:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether something of a model is kept: a finished stage or a checkpoint."""
+        return any(self.path.glob("checkpoint-*")) or any(self.path.glob(f"stages/*/{STAGE_FILE}"))
+
     def finished(self, stage: str) -> StageRecord | None:
         """The record of a stage that has ended; None of one that has not."""
         return StageRecord.read(self.stage(stage))

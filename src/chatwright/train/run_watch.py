@@ -21,6 +21,9 @@ class RunWatcher(SilentWatcher):
     def tokenised(self, stage: str, rows: int, tokens: int) -> None:
         """A stage's data is being prepared: so many rows are read, so many tokens are written."""
 
+    def answered(self, stage: str, conversations: int, tokens: int) -> None:
+        """A teacher writes what the stage will learn from: so many conversations are done, so many tokens."""
+
     def stage_reused(self, record: StageRecord) -> None:
         """A stage was finished before; it is not trained again."""
 

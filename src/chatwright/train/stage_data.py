@@ -1,12 +1,13 @@
 """A stage's data: read, split, tokenised into stores of the run, and opened as feeds."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chatwright.chat import ChatTemplate
+from chatwright.data.identity import identity_within
 from chatwright.data.report import DataReport
 from chatwright.data.rows import Row, Text
 from chatwright.data.settings import DataSettings
@@ -21,6 +22,7 @@ from chatwright.train.packed_feed import PackedFeed
 from chatwright.train.recipe import Recipe
 from chatwright.train.run_folder import write_text
 from chatwright.train.settings import StageSettings
+from chatwright.train.stage_rows import RowWork, StageRows
 from chatwright.train.world import World
 
 # Held out where the recipe does not say. A hundredth of a corpus of texts is plenty; chats are few.
@@ -28,22 +30,6 @@ _TEXT_FRACTION = 0.01
 _OTHER_FRACTION = 0.05
 
 REPORT_FILE = "report.json"
-
-
-@dataclass(frozen=True, slots=True)
-class StageRows:
-    """The rows of a stage, each iterable any number of times.
-
-    Attributes:
-        train, validation: what is learned from and what is held out.
-        source: equal where the rows are.
-        reports: of the last reading, by key of the recipe's data.
-    """
-
-    train: Iterable[Row]
-    validation: Iterable[Row]
-    source: str
-    reports: dict[str, DataReport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +70,10 @@ def prepare_stage_data(
     template: ChatTemplate,
     folder: Path,
     *,
+    settings: StageSettings,
+    seed: int,
     progress: Callable[[int, int], None] | None = None,
+    answered: Callable[[int, int], None] = lambda rows, tokens: None,
 ) -> StageData:
     """Tokenise a stage's data, unless that was done before.
 
@@ -94,13 +83,17 @@ def prepare_stage_data(
         kind: its objective.
         template: of the model.
         folder: where the stores go.
+        settings: of the stage, completed by what its data tells.
+        seed: of the stage.
         progress: told how many rows are read and how many tokens are written.
+        answered: told the same of a teacher that writes what is learned from.
 
     Raises:
         InputError: there is nothing to learn from, or the data is not what the stage needs.
     """
-    settings = recipe.stage_settings(stage)
-    rows = stage_rows(recipe, stage, kind)
+    rows = kind.make_rows(
+        stage_rows(recipe, stage, kind), RowWork(settings, folder / "rows", seed, recipe.device, answered)
+    )
     encoder = kind.encoder(settings, template)
     try:
         train = build_store(rows.train, encoder, folder / "train", source=rows.source, progress=progress)
@@ -153,8 +146,8 @@ class _Rows:
 
 
 def _source(recipe: Recipe, keys: Sequence[str], *choices: float) -> str:
-    """What the rows are made from: entries of the recipe's data, and how they are split."""
-    return json.dumps([[recipe.data[key].model_dump(mode="json") for key in keys], choices], sort_keys=True)
+    """What the rows are made from: entries of the recipe's data, their files, and how they are split."""
+    return json.dumps([[identity_within(recipe.data[key]) for key in keys], choices])
 
 
 def _held_out(rows: StageRows, encoder: Encoder, folder: Path, *, required: bool) -> ExampleStore | None:

@@ -78,6 +78,9 @@ class StageRun:
         Args:
             checkpoint: of this stage, to go on from.
         """
+        return replace(self, settings=self._completed())._learn(checkpoint)
+
+    def _learn(self, checkpoint: Path | None) -> StageRecord:
         data = self._data()
         self.watcher.entered("model", self.name)
         model = self._start_model()
@@ -122,6 +125,11 @@ class StageRun:
     def _makes_its_own_batches(self) -> bool:
         return self.kind.feed is not Objective.feed
 
+    def _completed(self) -> StageSettings:
+        """With what the data tells."""
+        rows = stage_rows(self.recipe, self.name, self.kind)
+        return self.kind.completed(self.settings, itertools.chain(rows.train, rows.validation))
+
     def _data(self) -> StageData | None:
         if self._makes_its_own_batches:
             return None
@@ -135,7 +143,10 @@ class StageRun:
                 self.kind,
                 self.template,
                 folder,
+                settings=self.settings,
+                seed=self.seed,
                 progress=lambda rows, tokens: self.watcher.tokenised(self.name, rows, tokens),
+                answered=lambda rows, tokens: self.watcher.answered(self.name, rows, tokens),
             ),
             lambda: open_stage_data(folder),
         )

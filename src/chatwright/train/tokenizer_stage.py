@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from chatwright.chat.default import CHATML
+from chatwright.data.identity import identity_within
 from chatwright.data.row_texts import texts_of
 from chatwright.data.rows import Dialogue, Labelled, Preference, Prompt, Rated, Text
 from chatwright.data.sources import read_rows
@@ -21,12 +22,13 @@ _ALL_ROWS = (Text, Dialogue, Preference, Rated, Labelled, Prompt)
 _ORIGIN_FILE = "origin.json"
 
 
-def prepare_tokenizer(recipe: Recipe, folder: Path) -> Tokenizer:
+def prepare_tokenizer(recipe: Recipe, folder: Path, *, in_use: bool = False) -> Tokenizer:
     """The run's tokenizer.
 
     Args:
         recipe: says where it comes from.
         folder: where a trained one is kept; it is used again while what it was made from is the same.
+        in_use: a model has been trained with it already, so it stays, whatever has become of the data.
 
     Raises:
         ConfigError: the chat template's file cannot be read, or there is no text to learn from.
@@ -38,7 +40,7 @@ def prepare_tokenizer(recipe: Recipe, folder: Path) -> Tokenizer:
     elif source.from_ is not None:
         tokenizer = load_tokenizer(source.from_)
     else:
-        tokenizer = _trained(recipe, source, folder)
+        tokenizer = _trained(recipe, source, folder, in_use=in_use)
     if recipe.chat_template is not None:
         return with_template(tokenizer, _read_template(Path(recipe.chat_template)))
     return tokenizer
@@ -49,12 +51,12 @@ def with_template(tokenizer: Tokenizer, template: str) -> Tokenizer:
     return Tokenizer(tokenizer.backend, replace(tokenizer.settings, chat_templates={"default": template}))
 
 
-def _trained(recipe: Recipe, source: TokenizerSource, folder: Path) -> Tokenizer:
+def _trained(recipe: Recipe, source: TokenizerSource, folder: Path, *, in_use: bool) -> Tokenizer:
     assert source.vocab_size is not None
     keys = source.data or tuple(dict.fromkeys(recipe.data_key(stage) for stage in recipe.stages))
     origin = _origin(recipe, source, keys)
     made_from = folder / _ORIGIN_FILE
-    if made_from.is_file() and json.loads(made_from.read_text("utf-8")) == origin:
+    if made_from.is_file() and (in_use or json.loads(made_from.read_text("utf-8")) == origin):
         return Tokenizer.from_folder(folder)
     tokenizer = train_bpe(
         _corpus(recipe, keys, source.max_chars),
@@ -84,8 +86,8 @@ def _corpus(recipe: Recipe, keys: Iterable[str], max_chars: int) -> Iterator[str
 
 
 def _origin(recipe: Recipe, source: TokenizerSource, keys: Iterable[str]) -> dict[str, str]:
-    """What the tokenizer depends on, short."""
-    data = {key: recipe.data[key].model_dump(mode="json") for key in keys}
+    """What the tokenizer depends on, files included, short."""
+    data = {key: identity_within(recipe.data[key]) for key in keys}
     text = json.dumps([source.model_dump(mode="json"), data], sort_keys=True)
     return {"sha256": hashlib.sha256(text.encode()).hexdigest()}
 

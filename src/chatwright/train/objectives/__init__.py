@@ -13,6 +13,7 @@ OBJECTIVES: dict[str, str] = {
     "mlm": "masked_lm:MaskedLM",
     "classify": "classify:Classify",
     "distill": "distill:Distill",
+    "distill_text": "distill_text:DistillText",
     "reward": "reward:RewardModel",
     "dpo": "dpo:DPO",
     "kto": "kto:KTO",

@@ -3,6 +3,7 @@
 Shape legend: E texts, K classes, C hidden width.
 """
 
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,11 +26,15 @@ from chatwright.train.likelihood import hidden_states
 from chatwright.train.objective import Encoder, Loss, Objective, StageContext
 from chatwright.train.settings import StageSettings
 
+_MANY_CLASSES = 1000  # more are rather a column of something else
+
 
 class ClassifySettings(StageSettings):
     """The head alone learns fast, the body slowly."""
 
-    labels: tuple[str, ...] = Field((), description="names of the classes, in the order of the outputs")
+    labels: tuple[str, ...] = Field(
+        (), description="names of the classes, in the order of the outputs; default: those in the data, sorted"
+    )
     freeze_body: bool = Field(False, description="train the head only")
     learning_rate: float = Field(2e-5, gt=0, description="peak of AdamW; with lora 2e-4, with freeze_body 1e-3")
 
@@ -75,6 +80,20 @@ class Classify(Objective):
     def encoder(cls, settings: StageSettings, template: ChatTemplate) -> Encoder:
         """The text's tokens, as a tokenizer gives them to a classifier: nothing follows the last one."""
         return _OpenEnd(template, _labels(settings), settings.max_length + 1)
+
+    @classmethod
+    def completed(cls, settings: StageSettings, rows: Iterable[Row]) -> StageSettings:
+        """With the classes that the data names."""
+        assert isinstance(settings, ClassifySettings)
+        if settings.labels:
+            return settings
+        found = sorted({row.label for row in rows if isinstance(row, Labelled)})
+        if len(found) > _MANY_CLASSES:
+            raise ConfigError(
+                f"the data names {len(found):,} classes, such as {found[0]!r}; if that is right, list them in "
+                "`labels`, otherwise say in `columns` which key has the class"
+            )
+        return settings.model_copy(update={"labels": tuple(found)})
 
     def items(self, batch: Batch) -> float:
         """Texts."""
@@ -124,5 +143,8 @@ class _OpenEnd(LabelledEncoder):
 def _labels(settings: StageSettings) -> tuple[str, ...]:
     assert isinstance(settings, ClassifySettings)
     if len(settings.labels) < 2:
-        raise ConfigError("classify needs `labels`, the names of at least two classes: labels: [negative, positive]")
+        raise ConfigError(
+            f"classify tells at least two classes apart, and here is {len(settings.labels) or 'none'}; add examples of "
+            "another one to the data, or name the classes: labels: [negative, positive]"
+        )
     return settings.labels

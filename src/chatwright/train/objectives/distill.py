@@ -106,7 +106,7 @@ def _load_teacher(context: StageContext) -> GPT:
     if theirs.backend.get_vocab() != tokenizer.backend.get_vocab():
         raise ConfigError(
             f"the teacher {settings.teacher} has another vocabulary, so it cannot say how likely our tokens are; "
-            "take one of the same family, or learn from answers that it writes (chatwright answer)"
+            "take one of the same family, or learn from the answers that it writes: objective: distill_text"
         )
     teacher = load_folder(model_folder(resolve_model(settings.teacher)), device=context.device)
     if not teacher.config.causal:
