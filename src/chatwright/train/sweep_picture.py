@@ -154,7 +154,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _is_wide(values: Sequence[float]) -> bool:
-    return min(values) > 0 and max(values) / min(values) > 50
+    return min(values) > 0 and max(values) / min(values) > 20
 
 
 def _frame(axes: "Axes", title: str, *, whole: bool = False) -> None:

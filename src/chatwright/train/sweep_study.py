@@ -73,11 +73,11 @@ def outcome_of(trial: "FrozenTrial") -> Outcome:
 
 
 def importance_of(study: "Study") -> dict[str, float]:
-    """Of each key, by PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255)."""
+    """Of each key, by PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255); a few trials say nothing about it."""
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from optuna.trial import TrialState
 
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len(complete) < 4 or len({trial.value for trial in complete}) < 2:
+    if len(complete) < 10 or len({trial.value for trial in complete}) < 2:
         return {}
     return dict(get_param_importances(study, evaluator=PedAnovaImportanceEvaluator()))
