@@ -1,5 +1,6 @@
 """``chatwright train``: a recipe, from raw text to a tuned assistant."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,14 +61,44 @@ def train(
     as_json: Annotated[
         bool, typer.Option("--json", help=say("Print one JSON object.", "输出一个 JSON 对象。"))
     ] = False,
+    on_ray: Annotated[
+        bool,
+        typer.Option(
+            "--ray", help=say("Several processes, placed by Ray.", "由 Ray 安排多个进程一起训练。"),
+        ),
+    ] = False,
+    num_workers: Annotated[
+        int | None,
+        typer.Option(
+            "--num-workers", min=1, show_default=False,
+            help=say(
+                "With --ray: how many. Default: one for each GPU, or machine without GPUs.",
+                "与 --ray 合用：进程数，缺省为每个 GPU 一个；没有 GPU 时每台机器一个。",
+            ),
+        ),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-address", metavar="HOST:PORT|local", show_default=False,
+            help=say(
+                "With --ray: the cluster. Default: the running one, else this machine.",
+                "与 --ray 合用：集群地址，缺省为正在运行的集群，否则为本机。",
+            ),
+        ),
+    ] = None,
 ) -> None:  # fmt: skip
     """Run a recipe."""
-    from chatwright.cli.app import EXIT_FAILED
     from chatwright.train.distributed import FailedElsewhere, joined_processes
     from chatwright.train.outlook import outlook
     from chatwright.train.recipe import load_recipe
 
     wishes = [*(overrides or []), *([f"output={out}"] if out is not None else [])]
+    _check_ray(on_ray, num_workers, ray_address, dry_run=dry_run)
+    if on_ray:
+        load_recipe(recipe, wishes, name=name)  # what is wrong with it shows before anything is started
+        _launch(_arguments(recipe, wishes, name, resume=resume, as_json=as_json), num_workers, ray_address)
+        return
     try:
         with joined_processes() as world:
             loaded = load_recipe(recipe, wishes, name=name)
@@ -80,7 +111,41 @@ def train(
             if not dry_run:
                 _run(loaded, world, resume=resume, as_json=as_json)
     except FailedElsewhere:
-        raise typer.Exit(EXIT_FAILED) from None
+        raise typer.Exit(FailedElsewhere.exit_code) from None
+
+
+def _check_ray(on_ray: bool, num_workers: int | None, ray_address: str | None, *, dry_run: bool) -> None:
+    from chatwright.errors import InvalidParameterError
+
+    if not on_ray:
+        for option, value in (("num-workers", num_workers), ("ray-address", ray_address)):
+            if value is not None:
+                raise InvalidParameterError(option, f"--{option} is for --ray, which is not given")
+    elif dry_run:
+        raise InvalidParameterError("ray", "--dry-run starts nothing, so --ray has no effect: leave one of them out")
+    elif "RANK" in os.environ:
+        raise InvalidParameterError("ray", "torchrun has started this process already: use torchrun or --ray, not both")
+
+
+def _arguments(recipe: Path, wishes: list[str], name: str | None, *, resume: bool, as_json: bool) -> list[str]:
+    """The same command, for one of several processes."""
+    arguments = ["train", str(recipe)]
+    for wish in wishes:
+        arguments += ["--set", wish]
+    if name is not None:
+        arguments += ["--name", name]
+    return arguments + ["--resume"] * resume + ["--json"] * as_json
+
+
+def _launch(arguments: list[str], num_workers: int | None, ray_address: str | None) -> None:
+    from chatwright.cli.output import print_error
+    from chatwright.train.ray_launch import WorkerFailed, launch
+
+    try:
+        launch(arguments, workers=num_workers, address=ray_address, environment={"CHATWRIGHT_LANG": language()})
+    except WorkerFailed as failure:
+        print_error(str(failure))
+        raise typer.Exit(failure.exit_code) from None
 
 
 def _run(recipe: "Recipe", world: "World", *, resume: bool, as_json: bool) -> None:

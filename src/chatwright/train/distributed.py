@@ -25,7 +25,13 @@ _LOG = logging.getLogger(__name__)
 
 
 class FailedElsewhere(ChatwrightError):
-    """Another process of the run has failed, and has said why."""
+    """Another process of the run has failed, and has said why.
+
+    Attributes:
+        exit_code: of a program that ends for this reason, so that whoever started it looks for the other one.
+    """
+
+    exit_code = 3
 
 
 @contextmanager
