@@ -87,7 +87,7 @@ def test_passes_see_rounded_matrices_and_files_get_the_masters() -> None:
     assert torch.equal(working["layers.0.attn.q_proj.weight"], int8_rounded(before["layers.0.attn.q_proj.weight"]))
     assert torch.equal(working["embed.weight"], int8_rounded(before["embed.weight"]))  # it is the head too
     assert torch.equal(working["norm.weight"], before["norm.weight"])
-    with masters.exported():
+    with masters.exported(masters.parameters):
         assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     masters.finish()
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
