@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.processes import SORROW, losses, shared_stage
+from tests.train.processes import SORROW, WAYS, losses, shared_stage
 from tests.train.tiny_recipe import write_recipe
 
 OPTIMIZERS = ("adamw", "muon")
-WAYS = ("ddp", "fsdp")
+# Muon works in bfloat16, which makes more of the last digit of a sum.
+NEAR = {"adamw": 1e-5, "muon": 1e-4}
 
 
 def torchrun(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -34,27 +35,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("optimizer", "way"), WAYS)
 def test_two_processes_have_the_losses_of_one(folder: Path, optimizer: str, way: str) -> None:
     alone = json.loads((folder / "alone.json").read_text())[optimizer]
     assert len(alone) == 6
-    assert together(folder, f"{optimizer}-{way}-new") == pytest.approx(alone, abs=1e-5)
+    assert together(folder, f"{optimizer}-{way}-new") == pytest.approx(alone, abs=NEAR[optimizer])
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("optimizer", "way"), WAYS)
 def test_two_processes_go_on_where_one_stopped(folder: Path, optimizer: str, way: str) -> None:
     alone = json.loads((folder / "alone.json").read_text())[optimizer]
-    assert together(folder, f"{optimizer}-{way}-resumed") == pytest.approx(alone[3:], abs=1e-5)
+    assert together(folder, f"{optimizer}-{way}-resumed") == pytest.approx(alone[3:], abs=NEAR[optimizer])
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("optimizer", "way"), WAYS)
 def test_one_process_goes_on_where_two_stopped(folder: Path, optimizer: str, way: str, tmp_path: Path) -> None:
     alone = json.loads((folder / "alone.json").read_text())[optimizer]
     checkpoint = folder / f"{optimizer}-{way}-new" / "checkpoint-3"
-    assert losses(shared_stage(optimizer), tmp_path, resume_from=checkpoint) == pytest.approx(alone[3:], abs=1e-5)
+    assert losses(shared_stage(optimizer), tmp_path, resume_from=checkpoint) == pytest.approx(
+        alone[3:], abs=NEAR[optimizer]
+    )
 
 
 def test_when_one_process_fails_all_end_and_one_says_why(tmp_path: Path) -> None:

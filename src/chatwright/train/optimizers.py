@@ -18,7 +18,6 @@ from torch.optim import AdamW, Muon, Optimizer
 from chatwright.errors import ConfigError
 from chatwright.train.dtensors import is_sharded, like, local, whole
 from chatwright.train.settings import StageSettings
-from chatwright.train.sharded_muon import ShardedMuon
 
 _TINY = 1e-6  # keeps a norm of nothing from being divided by, as in PyTorch
 
@@ -51,9 +50,7 @@ class Optimizers:
             self._add(_adamw(rest, settings), rest)
         if turned:
             matrices = dict(self._as_matrices({name: parameters[name] for name in turned}))
-            sharded = any(is_sharded(matrix) for matrix in matrices.values())
-            kind: type[Muon] | type[ShardedMuon] = ShardedMuon if sharded else Muon
-            muon = kind(
+            muon = Muon(
                 matrices.values(), lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay, momentum=0.95
             )
             self._add(muon, matrices)
@@ -105,7 +102,7 @@ class Optimizers:
         for path, value in state.items():
             name, _, key = path.rpartition("/")
             owner = self._named.get(name)
-            if owner is None or isinstance(owner[0], (Muon, ShardedMuon)) != (key == "momentum_buffer"):
+            if owner is None or isinstance(owner[0], Muon) != (key == "momentum_buffer"):
                 raise ConfigError(
                     f"the checkpoint's optimiser state {path!r} does not fit this stage; go on with the model, "
                     "optimizer and adapters that the run was started with, or start a new run"

@@ -158,8 +158,8 @@ def _objection(stage: Stage) -> str | None:
         return f"{type(stage.objective).__name__} runs the model in ways that differ between processes"
     if stage.settings.qat:
         return "qat rounds whole matrices, and no process would have one"
-    if stage.settings.optimizer == "muon" and stage.model.config.moe is not None:
-        return "muon treats each expert as a matrix, and no process would have a whole one"
+    if stage.settings.optimizer == "muon":
+        return "muon needs whole matrices, and no process would have one; use optimizer: adamw, or parallel: ddp"
     return None
 
 
