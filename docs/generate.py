@@ -1,4 +1,4 @@
-"""Writes what the documentation takes from the program itself: the command-line reference and the pictures.
+"""Writes what the documentation takes from the program itself: the reference's pages and tables, and the pictures.
 
 python -m docs.generate            # all of it
 python -m docs.generate --text     # only the reference, in both languages (needs no model)
@@ -12,8 +12,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from docs.tables import Language, written
+
 DOCS = Path(__file__).parent
 LANGUAGES = {"en": "cli.md", "zh": "cli.zh-CN.md"}
+# Pages whose tables are made by docs/tables.py, and their languages.
+TABLED: dict[str, Language] = {f"{page}.md": "en" for page in ("recipes", "data", "evaluation")} | {
+    f"{page}.zh-CN.md": "zh" for page in ("recipes", "data", "evaluation")
+}
 
 
 def reference(language: str) -> str:
@@ -72,6 +78,9 @@ def write_text() -> None:
     """Write the reference in both languages."""
     for language, name in LANGUAGES.items():
         (DOCS / "reference" / name).write_text(reference(language), "utf-8")
+    for name, spoken in TABLED.items():
+        page = DOCS / "reference" / name
+        page.write_text(written(page.read_text("utf-8"), spoken), "utf-8")
 
 
 def write_pictures() -> None:

@@ -173,15 +173,17 @@ class Recipe(Settings):
     """
 
     name: str = Field("", description="of the run; by default the file's")
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: int = Field(0, ge=0, lt=2**31, description="decides weights, order and samples")
     output: str | None = Field(None, description="the run's folder; by default runs/NAME")
-    model: ModelSettings
+    model: ModelSettings = Field(description="where the weights come from")
     tokenizer: TokenizerSource | None = Field(None, description="by default the model's own")
     chat_template: str | None = Field(None, description="a Jinja file; by default the tokenizer's own, else ChatML")
-    data: Mapping[str, DataSettings] = Field(default_factory=dict)
-    stages: Mapping[str, Mapping[str, Any]]
-    evaluation: EvaluationSettings = Field(default_factory=lambda: EvaluationSettings.model_validate({}))
-    report_to: tuple[Reporter, ...] = ()
+    data: Mapping[str, DataSettings] = Field(default_factory=dict, description="what is learned from, by name")
+    stages: Mapping[str, Mapping[str, Any]] = Field(description="settings of each stage, by name, in order")
+    evaluation: EvaluationSettings = Field(
+        default_factory=lambda: EvaluationSettings.model_validate({}), description="what is measured beside the loss"
+    )
+    report_to: tuple[Reporter, ...] = Field((), description="who else is told how it goes")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
 
     @field_validator("name", mode="after")

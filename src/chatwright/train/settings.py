@@ -61,12 +61,14 @@ class StageSettings(Settings):
     optimizer: Literal["muon", "adamw"] = Field("adamw", description="muon: Muon for matrices, AdamW for the rest")
     learning_rate: float = Field(3e-4, gt=0, description="peak of AdamW")
     matrix_learning_rate: float = Field(0.02, gt=0, description="peak of Muon, for the matrices of the layers")
-    weight_decay: float = Field(0.0, ge=0)
-    adam_beta1: float = Field(0.9, ge=0, lt=1)
-    adam_beta2: float = Field(0.95, ge=0, lt=1)
-    adam_epsilon: float = Field(1e-8, gt=0)
+    weight_decay: float = Field(0.0, ge=0, description="of the matrices, as a part of the learning rate")
+    adam_beta1: float = Field(0.9, ge=0, lt=1, description="memory of the mean of the gradients")
+    adam_beta2: float = Field(0.95, ge=0, lt=1, description="memory of the mean of their squares")
+    adam_epsilon: float = Field(1e-8, gt=0, description="keeps AdamW from dividing by nothing")
     max_grad_norm: float = Field(1.0, ge=0, description="gradients are clipped to this norm; 0: not at all")
-    lr_scheduler_type: Literal["cosine", "wsd", "linear", "constant"] = "cosine"
+    lr_scheduler_type: Literal["cosine", "wsd", "linear", "constant"] = Field(
+        "cosine", description="how the rate falls after the warm-up; wsd: at the end only"
+    )
     warmup_ratio: float = Field(0.03, ge=0, le=1, description="part of the steps in which the rate rises")
     warmup_steps: int | None = Field(None, ge=0, description="wins over warmup_ratio")
     min_lr_ratio: float = Field(0.1, ge=0, le=1, description="the last learning rate, as a part of the peak")
@@ -85,7 +87,7 @@ class StageSettings(Settings):
     gradient_checkpointing: bool = Field(False, description="compute activations again instead of keeping them")
     torch_compile: bool = Field(False, description="compile the model with TorchInductor")
 
-    logging_steps: int = Field(10, ge=1)
+    logging_steps: int = Field(10, ge=1, description="steps between two reports of progress")
     eval_steps: int | None = Field(None, ge=1, description="default: ten evaluations in a stage")
     save_steps: int | None = Field(None, ge=1, description="default: five checkpoints in a stage")
     save_total_limit: int = Field(2, ge=1, description="checkpoints kept, beside the best one")
