@@ -17,9 +17,9 @@ from docs.tables import Language, written
 DOCS = Path(__file__).parent
 LANGUAGES = {"en": "cli.md", "zh": "cli.zh-CN.md"}
 # Pages whose tables are made by docs/tables.py, and their languages.
-TABLED: dict[str, Language] = {f"{page}.md": "en" for page in ("recipes", "data", "evaluation")} | {
-    f"{page}.zh-CN.md": "zh" for page in ("recipes", "data", "evaluation")
-}
+TABLED: dict[str, Language] = {}
+for _page in ("recipes", "data", "evaluation"):
+    TABLED |= {f"{_page}.md": "en", f"{_page}.zh-CN.md": "zh"}
 
 
 def reference(language: str) -> str:
