@@ -109,6 +109,6 @@ def test_what_counts_as_out_of_memory() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process starts with a peak of its own")
 def test_the_peak_is_not_that_of_the_program_which_launched_this_one() -> None:
     own = "import torch, chatwright.train.memory as m; print(m.peak_memory_bytes(torch.device('cpu')))"
-    launcher = f"import os, sys; large = bytearray(2 << 30); os.execv(sys.executable, ['python', '-c', {own!r}])"
+    launcher = f"import os, sys; large = bytearray(2 << 30); os.execv(sys.executable, [sys.executable, '-c', {own!r}])"
     result = subprocess.run([sys.executable, "-c", launcher], capture_output=True, text=True, check=True)
     assert 50 << 20 < int(result.stdout) < 2 << 30
