@@ -1,0 +1,90 @@
+"""The application: routes of every room, one form of error, and what starts and ends with the server."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from importlib import import_module
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from chatwright import __version__
+from chatwright.errors import ChatwrightError
+from chatwright.server.errors import ApiError, as_api_error
+from chatwright.server.services import open_services
+from chatwright.server.settings import ServerSettings
+
+log = logging.getLogger(__name__)
+
+# Modules with a ``router``. In order: a page's catch-all route comes last.
+ROUTERS: tuple[str, ...] = ()
+
+
+def create_app(settings: ServerSettings) -> FastAPI:
+    """The ASGI application; its services open when the server starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="Chatwright",
+        version=__version__,
+        summary="A ChatGPT of one's own: OpenAI's API under /v1, the page's data under /api.",
+        lifespan=lifespan,
+        docs_url=None,  # it loads scripts from another host
+        redoc_url=None,
+    )
+    for name in ROUTERS:
+        app.include_router(import_module(name).router)
+    app.add_exception_handler(ChatwrightError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _bug)
+    return app
+
+
+def error_response(error: ApiError) -> JSONResponse:
+    """A refusal as an HTTP answer."""
+    return JSONResponse(error.body(), error.status, error.headers)
+
+
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ChatwrightError)
+    answer = as_api_error(error)
+    if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("a request failed: %s", type(error).__name__, exc_info=error)
+    return error_response(answer)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
+    param = ".".join(where) or None
+    message = f"{param}: {first['msg']}" if param else str(first["msg"])
+    missing = first["type"] == "missing"
+    code = "missing_required_parameter" if missing else "invalid_value"
+    return error_response(ApiError(400, message, code=code, param=param))
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        answer = ApiError(404, f"there is no {request.method} {request.url.path[:200]}", code="unknown_url")
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        answer = ApiError(405, f"{request.method} is not allowed here", code="method_not_allowed")
+    else:
+        answer = ApiError(error.status_code, str(error.detail), code="invalid_request")
+    answer.headers.update(error.headers or {})
+    return error_response(answer)
+
+
+async def _bug(_: Request, error: Exception) -> JSONResponse:
+    log.error("a bug of Chatwright: %s", type(error).__name__, exc_info=error)
+    return error_response(ApiError(500, "this is a bug of the server; its log has the details", code="internal_error"))

@@ -1,0 +1,84 @@
+"""Refusals in the form that OpenAI's clients understand: a status, and an object of exactly four keys."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chatwright.errors import (
+    ChatwrightError,
+    ContextLengthError,
+    EngineError,
+    InputError,
+    InvalidParameterError,
+    ModelNotFoundError,
+    TemplateError,
+)
+
+
+class ApiError(ChatwrightError):
+    """A request that is refused.
+
+    Args:
+        status: of the HTTP answer, 400 to 599.
+        message: one sentence with the remedy, for people.
+        code: for programs, such as ``model_not_found``.
+        type: class of the error; None takes the usual one of the status.
+        param: the parameter that is at fault.
+        headers: of the HTTP answer, such as ``Retry-After``.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        type: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.type = type or _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+        self.param = param
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """What the client reads: ``{"error": {"message", "type", "param", "code"}}``."""
+        return {"error": {"message": str(self), "type": self.type, "param": self.param, "code": self.code}}
+
+
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "server_error",
+}
+
+
+def not_found(what: str, name: str) -> ApiError:
+    """404 for what does not exist and for what belongs to somebody else, without telling which."""
+    return ApiError(404, f"there is no {what} {name!r}", code=f"{what.replace(' ', '_')}_not_found")
+
+
+def as_api_error(error: ChatwrightError) -> ApiError:
+    """What a client is told of an error of the library.
+
+    Errors that name our files or settings become a plain 500: the text is for the log.
+    """
+    match error:
+        case ApiError():
+            return error
+        case ContextLengthError():
+            return ApiError(400, str(error), code="context_length_exceeded", param="messages")
+        case InvalidParameterError():
+            return ApiError(400, str(error), code="invalid_value", param=error.parameter)
+        case ModelNotFoundError():
+            return ApiError(404, str(error), code="model_not_found", param="model")
+        case InputError() | TemplateError():
+            return ApiError(400, str(error), code="invalid_value", param="messages")
+        case EngineError():
+            return ApiError(503, "the model cannot answer now; try again", code="engine_unavailable")
+        case _:
+            return ApiError(500, "the server could not do this; the log of the server says why", code="internal_error")

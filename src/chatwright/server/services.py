@@ -1,0 +1,44 @@
+"""The services of a running server, made once at its start and closed at its end."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from fastapi import Request
+
+from chatwright.server.database import Database, open_database
+from chatwright.server.settings import ServerSettings
+
+
+@dataclass(slots=True)
+class Services:
+    """What routes call.
+
+    Attributes:
+        settings: as the server was started.
+        database: open until the end.
+    """
+
+    settings: ServerSettings
+    database: Database
+
+
+@asynccontextmanager
+async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
+    """Everything that a server needs, in the order in which it depends on each other.
+
+    Raises:
+        ChatwrightError: something cannot be opened; the message says what to do.
+    """
+    async with AsyncExitStack() as stack:
+        url = settings.database_url.get_secret_value() if settings.database_url else None
+        home = settings.home.expanduser()
+        database = await open_database(url or f"sqlite:///{home / 'chatwright.db'}", backups=home / "backups")
+        stack.push_async_callback(database.close)
+        yield Services(settings=settings, database=database)
+
+
+def services(request: Request) -> Services:
+    """The services of the server that got ``request``."""
+    return cast(Services, request.app.state.services)

@@ -1,0 +1,129 @@
+"""What the person who runs the server decides: by command line, environment, file, in this order of precedence."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from chatwright.paths import home_dir
+
+SignUp = Literal["closed", "open", "invitation"]
+ModerationPolicy = Literal["off", "flag", "block"]
+FILE_NAME = "server.yaml"
+
+
+class Limits(BaseSettings):
+    """What one user may take by default; None is without limit. Administrators set others by user, key and model."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+
+    requests_per_minute: int | None = Field(default=60, ge=1)
+    requests_per_hour: int | None = Field(default=600, ge=1)
+    requests_per_day: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_hour: int | None = Field(default=None, ge=1)
+    tokens_per_day: int | None = Field(default=None, ge=1)
+    concurrent_generations: int | None = Field(default=4, ge=1)
+
+
+class ServerSettings(BaseSettings):
+    """Settings of a server; each is also an environment variable ``CHATWRIGHT_…`` and a key of ``server.yaml``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHATWRIGHT_", env_nested_delimiter="__", extra="forbid", frozen=True, populate_by_name=True
+    )
+
+    # Where it listens and where it keeps things
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    home: Path = Field(default_factory=home_dir, description="folder for everything that the server writes")
+    database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("database_url", "DATABASE_URL", "CHATWRIGHT_DATABASE_URL"),
+        description="PostgreSQL by URL; SQLite in the home folder otherwise",
+    )
+    redis_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("redis_url", "REDIS_URL", "CHATWRIGHT_REDIS_URL"),
+        description="Redis for limits that several server processes share",
+    )
+    public_url: str | None = Field(
+        default=None, description="how browsers reach the server, such as https://chat.example.org"
+    )
+    allowed_hosts: tuple[str, ...] = Field(default=(), description="further Host names that are served")
+    allowed_origins: tuple[str, ...] = Field(default=(), description="origins of pages elsewhere that may call the API")
+    trusted_proxies: tuple[str, ...] = Field(default=(), description="addresses whose X-Forwarded-For is believed")
+
+    # The model
+    model: str | None = Field(default=None, description="folder, .gguf file or name; the embedded model otherwise")
+    served_model_name: str | None = Field(default=None, description="name by which clients ask for it")
+    device: str = Field(default="auto", description="auto, cpu, cuda, mps")
+    dtype: str = Field(default="auto", description="auto, float32, bfloat16, float16")
+    max_model_len: int | None = Field(default=None, ge=1, description="longest context in tokens")
+    models_memory_bytes: int | None = Field(default=None, ge=1, description="memory for loaded models together")
+    max_queue: int = Field(default=256, ge=1, description="requests that may wait for a model before 503 is answered")
+    engine_url: str | None = Field(default=None, description="another Chatwright server that runs the models")
+    engine_key: SecretStr | None = Field(default=None, description="the key that both share")
+
+    # Who may come in
+    accounts: bool = Field(default=True, description="whether people need an account")
+    api_key: SecretStr | None = Field(default=None, description="a key that is always accepted, without an account")
+    sign_up: SignUp = Field(default="closed", description="who may make an account after the first")
+    session_days: int = Field(default=30, ge=1)
+    secure_cookies: bool | None = Field(default=None, description="cookies over HTTPS only; by public_url otherwise")
+    oidc_issuer: str | None = None
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = None
+
+    # Limits and abuse
+    limits: Limits = Field(default_factory=Limits)
+    max_body_bytes: int = Field(default=8 << 20, ge=1024, description="largest request that is not a file")
+    max_file_bytes: int = Field(default=512 << 20, ge=1024)
+    moderation: ModerationPolicy = Field(default="flag", description="what is done with abuse")
+    watermark_key: SecretStr | None = Field(default=None, description="turns the watermark of answers on")
+
+    # Privacy
+    redact_before_storage: bool = False
+    redact_before_training: bool = True
+    redact_before_upstream: bool = False
+    retention_days: int | None = Field(default=None, ge=1, description="conversations are deleted after so many days")
+    admins_read_chats: bool = Field(default=False, description="whether administrators may read what people write")
+
+    # Operation
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "text", "json"] = "auto"
+    metrics: Literal["off", "local", "open"] = Field(default="local", description="who may read /metrics")
+    shutdown_seconds: float = Field(default=20.0, ge=0, description="time that answers get to end at shutdown")
+    runs_dir: Path | None = Field(default=None, description="folder of fine-tuning runs; in the home folder otherwise")
+
+    @field_validator("api_key", "engine_key", "watermark_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 16:
+            raise ValueError("a key needs at least 16 characters")
+        return value
+
+    @model_validator(mode="after")
+    def _engine_has_a_key(self) -> Self:
+        if self.engine_url is not None and self.engine_key is None:
+            raise ValueError("engine_url needs engine_key, the key that both servers share")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, environment, then ``server.yaml`` in the home folder that these two name."""
+        given: dict[str, Any] = {**env_settings(), **init_settings()}
+        home = Path(str(given.get("home") or home_dir())).expanduser()
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=home / FILE_NAME)
+
+    def printable(self) -> dict[str, Any]:
+        """Every setting as JSON; secrets as ``**********``, a password within a URL included."""
+        return self.model_dump(mode="json")
