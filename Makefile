@@ -15,13 +15,16 @@ DEV     := $(VENV)/.dev-installed
 BENCH   := $(VENV)/.bench-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help chat test check format bench quality docs clean
+.PHONY: help chat serve test check format bench quality docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 chat: $(CORE) $(MODEL)  ## talk to the embedded model in this terminal
 	@$(BIN)/python -m chatwright chat $(ARGS)
+
+serve: $(CORE) $(MODEL)  ## start the server on http://127.0.0.1:8000 (ARGS="--port 8080" adds options)
+	@$(BIN)/python -m chatwright serve $(ARGS)
 
 test: $(DEV) $(MODEL)  ## run the whole test suite (ARGS="-k name" narrows it)
 	$(BIN)/python -m pytest $(ARGS)

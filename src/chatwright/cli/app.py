@@ -15,6 +15,7 @@ from chatwright.errors import ChatwrightError, ConfigError, InputError, InvalidP
 # Name → module with an ``app``. A module is imported when its command runs or is listed, so none imports torch.
 COMMANDS = {
     "chat": "chatwright.cli.chat",
+    "serve": "chatwright.cli.serve",
     "models": "chatwright.cli.models",
     "data": "chatwright.cli.data",
     "train": "chatwright.cli.train",

@@ -1,22 +1,47 @@
 """What the person who runs the server decides: by command line, environment, file, in this order of precedence."""
 
+import os
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+import yaml
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    YamlConfigSettingsSource,
+)
 
+from chatwright.errors import ConfigError
 from chatwright.paths import home_dir
 
 SignUp = Literal["closed", "open", "invitation"]
 ModerationPolicy = Literal["off", "flag", "block"]
+Names = Annotated[tuple[str, ...], NoDecode]  # in the environment: with commas between them
 FILE_NAME = "server.yaml"
+PREFIX = "CHATWRIGHT_"
+# Variables of other parts of Chatwright that begin alike.
+_OTHER_VARIABLES = frozenset({"CHATWRIGHT_LANG", "CHATWRIGHT_CACHE"})
 
 
-class Limits(BaseSettings):
+class Limits(BaseModel):
     """What one user may take by default; None is without limit. Administrators set others by user, key and model."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     requests_per_minute: int | None = Field(default=60, ge=1)
     requests_per_hour: int | None = Field(default=600, ge=1)
@@ -31,7 +56,13 @@ class ServerSettings(BaseSettings):
     """Settings of a server; each is also an environment variable ``CHATWRIGHT_…`` and a key of ``server.yaml``."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CHATWRIGHT_", env_nested_delimiter="__", extra="forbid", frozen=True, populate_by_name=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,  # a compose file sets what it does not know to ""
+        env_parse_none_str="none",  # CHATWRIGHT_LIMITS__REQUESTS_PER_HOUR=none
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
     )
 
     # Where it listens and where it keeps things
@@ -51,9 +82,9 @@ class ServerSettings(BaseSettings):
     public_url: str | None = Field(
         default=None, description="how browsers reach the server, such as https://chat.example.org"
     )
-    allowed_hosts: tuple[str, ...] = Field(default=(), description="further Host names that are served")
-    allowed_origins: tuple[str, ...] = Field(default=(), description="origins of pages elsewhere that may call the API")
-    trusted_proxies: tuple[str, ...] = Field(default=(), description="addresses whose X-Forwarded-For is believed")
+    allowed_hosts: Names = Field(default=(), description="further Host names that are served")
+    allowed_origins: Names = Field(default=(), description="origins of pages elsewhere that may call the API")
+    trusted_proxies: Names = Field(default=(), description="addresses whose X-Forwarded-For is believed")
 
     # The model
     model: str | None = Field(default=None, description="folder, .gguf file or name; the embedded model otherwise")
@@ -87,6 +118,9 @@ class ServerSettings(BaseSettings):
     redact_before_storage: bool = False
     redact_before_training: bool = True
     redact_before_upstream: bool = False
+    names_model: Path | None = Field(
+        default=None, description="folder of a token classifier that finds names of people for redaction"
+    )
     retention_days: int | None = Field(default=None, ge=1, description="conversations are deleted after so many days")
     admins_read_chats: bool = Field(default=False, description="whether administrators may read what people write")
 
@@ -96,6 +130,11 @@ class ServerSettings(BaseSettings):
     metrics: Literal["off", "local", "open"] = Field(default="local", description="who may read /metrics")
     shutdown_seconds: float = Field(default=20.0, ge=0, description="time that answers get to end at shutdown")
     runs_dir: Path | None = Field(default=None, description="folder of fine-tuning runs; in the home folder otherwise")
+
+    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("api_key", "engine_key", "watermark_key")
     @classmethod
@@ -126,4 +165,63 @@ class ServerSettings(BaseSettings):
 
     def printable(self) -> dict[str, Any]:
         """Every setting as JSON; secrets as ``**********``, a password within a URL included."""
-        return self.model_dump(mode="json")
+        shown: dict[str, Any] = self.model_dump(mode="json")
+        for name, value in self:
+            text = value.get_secret_value() if isinstance(value, SecretStr) else value
+            if name.endswith("_url") and isinstance(text, str):
+                shown[name] = without_password(text)
+        return shown
+
+
+def load_settings(**given: Any) -> ServerSettings:
+    """The settings of a server: what is given here, else the environment, else ``server.yaml``, else the defaults.
+
+    Raises:
+        ConfigError: a key is unknown or a value is not allowed; the sentence names both, and holds no secret.
+    """
+    try:
+        return ServerSettings(**given)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_sentence(problem) for problem in error.errors())) from None
+    except SettingsError as error:
+        raise ConfigError(f"{error}; a value with parts is written as JSON in the environment") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{FILE_NAME} is not YAML: {error}".replace("\n", " ")) from None
+
+
+def unknown_variables() -> dict[str, str | None]:
+    """Environment variables that look like settings and are none, with the one that was probably meant."""
+    known = {f"{PREFIX}{name}".upper() for name in ServerSettings.model_fields}
+    unknown = {
+        name
+        for name in os.environ
+        if name.startswith(PREFIX) and name.split("__")[0] not in known and name not in _OTHER_VARIABLES
+    }
+    return {name: next(iter(get_close_matches(name, known, 1)), None) for name in sorted(unknown)}
+
+
+def without_password(url: str) -> str:
+    """A URL that may be shown: the password in it, and whatever stands behind a question mark, is ``**********``."""
+    parts = urlsplit(url)
+    login, at, place = parts.netloc.rpartition("@")
+    if at:
+        user, colon, _ = login.partition(":")
+        parts = parts._replace(netloc=f"{user}:**********@{place}" if colon else f"**********@{place}")
+    if parts.query:
+        parts = parts._replace(query="**********")
+    return urlunsplit(parts)
+
+
+def _sentence(problem: Any) -> str:
+    """A problem that pydantic found, with the key and the value as a person wrote them."""
+    name = ".".join(str(part) for part in problem["loc"])
+    field = ServerSettings.model_fields.get(name.split(".")[0].lower())
+    if problem["type"] == "extra_forbidden":
+        near = get_close_matches(name, ServerSettings.model_fields, 1)
+        return f"there is no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not name:
+        return message
+    is_secret = field is None or "SecretStr" in str(field.annotation)
+    value = "" if is_secret else f" is {problem['input']!r}"
+    return f"setting {name}{value}: {message}"
