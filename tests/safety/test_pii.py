@@ -20,6 +20,13 @@ from chatwright.safety.pii import Finding, find_pii, redact
         ("GB82WEST12345698765432", "[IBAN]"),
         ("服务器8.8.8.8和2001:4860:4860::8888。", "服务器[IP_ADDRESS]和[IP_ADDRESS]。"),
         ("a.b+c@mail.example.co.uk.", "[EMAIL]."),
+        ("我住在北京市海淀区中关村大街27号3号楼502室，欢迎", "我住在[ADDRESS]，欢迎"),
+        ("寄到上海市浦东新区张江镇祖冲之路899号2栋301室。", "寄到[ADDRESS]。"),
+        ("成都市天府大道北段１７００号", "[ADDRESS]"),
+        ("杭州市西湖区文三路478号华星时代广场A座12楼", "[ADDRESS]"),
+        ("She lives at 1600 Pennsylvania Avenue NW, Washington, DC 20500.", "She lives at [ADDRESS]."),
+        ("Visit 221B Baker Street, London NW1 6XE or P.O. Box 1234.", "Visit [ADDRESS] or [ADDRESS]."),
+        ("500 N. 5th St. Apt 4B, Springfield, IL 62704", "[ADDRESS]"),
     ],
 )
 def test_personal_data_is_replaced_by_its_kind(text: str, redacted: str) -> None:
@@ -39,6 +46,8 @@ def test_personal_data_is_replaced_by_its_kind(text: str, redacted: str) -> None
         "ISBN 978-3-16-148410-0, order 113812345678901",
         "user@localhost, @name, a..b@",
         "第12345678号，共100000000元",
+        "坐地铁3号线到人民路，再看第3章 路2号的人，走到步行街2024年",
+        "In 2019 Google Drive was slow. 2020 The Supreme Court. 5 Reasons to Drive. Chapter 3 The Long Road",
         "",
     ],
 )
@@ -56,6 +65,8 @@ def test_every_place_in_a_long_text_is_found() -> None:
     assert redact(text) == "联系[EMAIL]或[PHONE]，谢谢。" * 2000
 
 
-@pytest.mark.parametrize("unit", ["1", "1-", "1 ", "a.", "a@", "@", ":", "a:", "1.2.3.", "+1", "(0", "AB12 "])
+@pytest.mark.parametrize(
+    "unit", ["1", "1-", "1 ", "a.", "a@", "@", ":", "a:", "1.2.3.", "+1", "(0", "AB12 ", "路1号", "1 Aa "]
+)
 def test_no_text_takes_long(unit: str) -> None:
     assert isinstance(redact(unit * 200_000), str)  # minutes, were any pattern quadratic

@@ -1,7 +1,8 @@
 """Personal data in text: found by its form, confirmed by its checksum where it has one.
 
 Works between Chinese characters, which are letters to ``\\b``: every boundary here says which characters it means.
-Full-width digits count as digits. Names and street addresses have no form and are not found.
+Full-width digits count as digits. Street addresses are found where they name a street and a number. Names of people
+have no form: a model finds them, where one is given (:mod:`chatwright.safety.names`).
 """
 
 import ipaddress
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-Kind = Literal["EMAIL", "PHONE", "ID_CARD", "BANK_CARD", "IP_ADDRESS", "IBAN"]
+from chatwright.safety.names import NameFinder
+
+Kind = Literal["EMAIL", "PHONE", "ID_CARD", "BANK_CARD", "IP_ADDRESS", "IBAN", "ADDRESS", "NAME"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,13 @@ class Finding:
     end: int
 
 
-def find_pii(text: str) -> list[Finding]:
-    """Everything found, in order, without overlaps; what was recognised by a checksum goes before what was not."""
+def find_pii(text: str, names: NameFinder | None = None) -> list[Finding]:
+    """Everything found, in order, without overlaps; what was recognised by a checksum goes before what was not.
+
+    Args:
+        text: in any language; forms of Chinese and English are known.
+        names: finds names of people; None: they are not looked for.
+    """
     narrow = text.translate(_NARROW) if _WIDE.search(text) else text
     places = {anchor: list(anchor.places(narrow)) for anchor in _ANCHORS}
     findings: list[Finding] = []
@@ -37,12 +45,19 @@ def find_pii(text: str) -> list[Finding]:
             if recogniser.confirm(found[0]) and _is_free(found.span(), findings)
         ]
         findings = sorted((*findings, *new), key=_start) if new else findings
+    if names is not None:
+        people = [Finding("NAME", *span) for span in names(text) if _is_free(span, findings)]
+        findings = sorted((*findings, *people), key=_start) if people else findings
     return findings
 
 
-def redact(text: str) -> str:
-    """The text with ``[EMAIL]``, ``[PHONE]`` … in place of what was found; the same object where nothing was."""
-    findings = find_pii(text)
+def redact(text: str, names: NameFinder | None = None) -> str:
+    """The text with ``[EMAIL]``, ``[PHONE]`` … in place of what was found; the same object where nothing was.
+
+    Args:
+        text, names: as for :func:`find_pii`.
+    """
+    findings = find_pii(text, names)
     if not findings:
         return text
     pieces, position = [], 0
@@ -157,6 +172,13 @@ def _is_email(text: str) -> bool:
     return ".." not in text
 
 
+def _is_street_address(text: str) -> bool:
+    """What begins with a year and ends in a word with other meanings is more often no address ("2019 Google Drive")."""
+    number, _, name = text.partition(" ")
+    is_year = len(number) == 4 and number.startswith(("19", "20"))
+    return not (is_year and _AMBIGUOUS_STREET.search(name))
+
+
 _WIDE = re.compile("[０-９＠＋Ｘ]")
 _NARROW = str.maketrans("０１２３４５６７８９＠＋Ｘ", "0123456789@+X")  # one for one, so that places stay the same
 
@@ -184,11 +206,40 @@ _PHONE = re.compile(
     re.ASCII,
 )
 
+# English: number, capitalised words, a word for a street; then a unit, a town, a state with its code where they follow.
+_STREET = (
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Square|Sq|Terrace|Way|Parkway"
+    r"|Pkwy|Highway|Hwy|Crescent|Close|Mews)"
+)
+_AMBIGUOUS_STREET = re.compile(r"(?:Drive|Court|Place|Square|Way|Close)\.?\Z")
+_ENGLISH_ADDRESS = re.compile(
+    r"(?<![\w.,$€£/-])\d{1,5}[A-Za-z]?,? (?:(?:[NSEW]|[NS][EW])\.? )?(?!The )"
+    r"(?:[A-Z][A-Za-z'’-]{1,20}|\d{1,3}(?:st|nd|rd|th))"
+    rf"(?: [A-Z][A-Za-z'’-]{{1,20}}){{0,3}}? {_STREET}(?![A-Za-z])\.?(?: (?:[NSEW]|[NS][EW])(?![A-Za-z]))?"
+    r"(?:,? (?:(?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor)\.? ?|#)[0-9A-Za-z-]{1,6}(?![0-9A-Za-z]))?"
+    r"(?:, [A-Z][a-z'’-]{1,20}(?: [A-Z][a-z'’-]{1,20}){0,2}"
+    r"(?:,? (?:[A-Z]{2} \d{5}(?:-\d{4})?|[A-Z]{1,2}\d[0-9A-Z]? \d[A-Z]{2})(?!\w))?)?"
+)
+_POST_BOX = re.compile(r"(?<!\w)P\.? ?O\.? Box \d{1,6}(?!\w)", re.ASCII)
+# Chinese: province, city, district where they precede; road and number; building, unit and room where they follow. A
+# name holds none of the words that stand before an address ("我住在…", "寄到…").
+_HAN = "(?:(?![我你您他她它们住在到去往是的了至寄从自])[\u4e00-\u9fff])"
+_CHINESE_ADDRESS = re.compile(
+    rf"(?:{_HAN}{{2,8}}?(?:省|自治区|市|自治州|地区|区|县|旗|镇|乡|街道|新村|村)){{0,6}}"
+    rf"{_HAN}{{1,8}}?(?:大道|大街|路|街|巷|胡同|弄|里|村)(?:[东南西北中]?[一二三四五六七八九十]?段)?"
+    r"[0-9]{1,5}(?:-[0-9]{1,4})?(?:号(?![线码])|弄)"
+    rf"(?:(?:{_HAN}{{1,8}}?(?:小区|花园|大厦|公寓|广场|院|苑))?"
+    r"(?:[0-9A-Za-z]{1,5}(?:-[0-9]{1,4}){0,3}(?:号楼|号院|号|栋|幢|座|单元|楼|层|室|户)){1,5})?"
+)
+
 _AT = _Anchor(re.compile("@"), reach=320)
 _MANY_DIGITS = _Anchor(re.compile(r"[0-9][0-9 ().（）-]{5,}[0-9]"), reach=45)
 _DOTTED = _Anchor(re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]"), reach=16)
 _COLONS = _Anchor(re.compile(r":[0-9A-Fa-f]{0,4}:"), reach=45)
-_ANCHORS = (_AT, _MANY_DIGITS, _DOTTED, _COLONS)
+_NUMBER_AND_NAME = _Anchor(re.compile(r"[0-9][A-Za-z]?,? [NSEW0-9A-Z]"), reach=180)
+_BOX = _Anchor(re.compile("Box [0-9]"), reach=12)
+_ROAD_AND_NUMBER = _Anchor(re.compile("[道街路巷同弄里村段][0-9]"), reach=90)
+_ANCHORS = (_AT, _MANY_DIGITS, _DOTTED, _COLONS, _NUMBER_AND_NAME, _BOX, _ROAD_AND_NUMBER)
 
 _RECOGNISERS = (
     _Recogniser("EMAIL", _AT, _EMAIL, _is_email),
@@ -198,4 +249,7 @@ _RECOGNISERS = (
     _Recogniser("IP_ADDRESS", _DOTTED, _IPV4, _is_public_address),
     _Recogniser("IP_ADDRESS", _COLONS, _IPV6, _is_public_ipv6),
     _Recogniser("PHONE", _MANY_DIGITS, _PHONE, _is_phone),
+    _Recogniser("ADDRESS", _NUMBER_AND_NAME, _ENGLISH_ADDRESS, _is_street_address),
+    _Recogniser("ADDRESS", _BOX, _POST_BOX, bool),
+    _Recogniser("ADDRESS", _ROAD_AND_NUMBER, _CHINESE_ADDRESS, bool),
 )
