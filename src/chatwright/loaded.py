@@ -1,9 +1,9 @@
 """Everything that it takes to answer, opened together: engine, tokenizer, chat template, the makers' settings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from chatwright.chat import ChatTemplate, Fitted, Message, Policy, fit_context
 from chatwright.engine.build import build_runner, choose_device, choose_dtype
@@ -132,9 +132,22 @@ class LoadedModel:
         return cls(source, engine, tokenizer, template, _sampling(defaults, template))
 
     def fit(
-        self, messages: Sequence[Message], policy: Policy, max_tokens: int | None, *, continue_final: bool = False
+        self,
+        messages: Sequence[Message],
+        policy: Policy,
+        max_tokens: int | None,
+        *,
+        continue_final: bool = False,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **variables: Any,
     ) -> Fitted:
         """The prompt for ``messages``, leaving room for an answer of ``max_tokens``.
+
+        Args:
+            messages: the whole chat.
+            policy: what is done when it does not fit.
+            max_tokens: of the answer; None: as many as there is room for.
+            continue_final, tools, variables: as for :meth:`chatwright.chat.ChatTemplate.render`.
 
         Raises:
             ContextLengthError: it does not fit by this policy.
@@ -143,7 +156,15 @@ class LoadedModel:
         if max_tokens is None:
             max_tokens = ANSWER_ROOM_TOKENS if policy == "drop_oldest" else 1
         room = context - min(max_tokens, context // 2)
-        return fit_context(self.template, messages, max_tokens=room, policy=policy, continue_final=continue_final)
+        return fit_context(
+            self.template,
+            messages,
+            max_tokens=room,
+            policy=policy,
+            continue_final=continue_final,
+            tools=tools,
+            **variables,
+        )
 
     def close(self) -> None:
         """Free its memory and threads; answers in flight end with EngineError."""

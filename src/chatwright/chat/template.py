@@ -78,6 +78,11 @@ class ChatTemplate:
         return self._sources["default"]
 
     @property
+    def tool_source(self) -> str:
+        """The Jinja text that renders chats with tools; the default template where there is no other."""
+        return self._sources.get("tool_use", self.source)
+
+    @property
     def text_encoder(self) -> TextEncoder:
         """What encodes the words of people: control tokens, and the tokens that this template writes, are spelt out."""
         return self._encoder

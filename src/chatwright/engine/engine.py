@@ -14,7 +14,7 @@ from chatwright.engine.beam import BeamRequest
 from chatwright.engine.core import EngineCore, EngineStats
 from chatwright.engine.generation import Generation
 from chatwright.engine.grammar import GrammarCompiler
-from chatwright.engine.params import SamplingParams
+from chatwright.engine.params import Constraint, SamplingParams
 from chatwright.engine.request import Request, SampledRequest
 from chatwright.engine.runner import Runner
 from chatwright.engine.sampler import fresh_seed
@@ -115,6 +115,15 @@ class Engine:
             self._changed.notify()
         return generation
 
+    def prepare(self, constraint: Constraint) -> None:
+        """Compile a constraint, so that submitting it returns at once: for callers that must not wait.
+
+        Raises:
+            InvalidParameterError: it is not valid, or uses what is not supported.
+            EngineError: constraints do not work here.
+        """
+        self._grammars.matcher(constraint)
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """What is submitted within the block starts in one step, after it.
@@ -135,6 +144,12 @@ class Engine:
     def model(self) -> GPT | None:
         """The weights as a module, as the runner holds them. To be run only while nobody else uses the engine."""
         return self._runner.model
+
+    @property
+    def unfinished(self) -> int:
+        """How many requests were taken and are not finished."""
+        with self._changed:
+            return self._unfinished
 
     def stats(self) -> EngineStats:
         """What the engine holds and has done; cheap, from any thread."""

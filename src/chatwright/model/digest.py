@@ -33,6 +33,20 @@ def file_sha256(path: Path) -> str:
     return known
 
 
+def weights_digest(model: Path) -> str:
+    """What tells a model's weights from any other's: 32 hexadecimal digits.
+
+    Args:
+        model: a folder with ``*.safetensors``, or a single file such as ``.gguf``.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    files = sorted(model.glob("*.safetensors")) if model.is_dir() else [model]
+    parts = "\n".join(f"{file.suffix} {file_sha256(file)}" for file in files)
+    return hashlib.sha256(parts.encode()).hexdigest()[:32]
+
+
 def _read_memo(memo: Path) -> str | None:
     try:
         value = json.loads(memo.read_text("utf-8"))["sha256"]

@@ -1,7 +1,7 @@
 """The one way to an answer, for every API: find the model, admit by the limits, moderate, generate, record the use."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -65,6 +65,41 @@ class Privacy(Protocol):
     def for_upstream(self, request: ChatRequest) -> ChatRequest:
         """The request without personal data, where the policy says so."""
         ...
+
+
+class NoLimits:
+    """Everybody may take everything: for a process that only runs models for others, which limit."""
+
+    @asynccontextmanager
+    async def admit(self, principal: Principal, model: str, *, prompt_tokens: int) -> AsyncIterator[Admission]:
+        """See :class:`Limits`."""
+        yield _Uncounted()
+
+
+class _Uncounted:
+    headers: Mapping[str, str] = {}
+
+    async def settle(self, usage: TokenUsage) -> None:
+        """Nobody counts."""
+
+
+class NoModeration:
+    """Everything may be asked and answered."""
+
+    async def check_input(self, principal: Principal, model: str, texts: tuple[str, ...]) -> None:
+        """See :class:`Moderation`."""
+
+    def watch_output(self, principal: Principal, model: str, pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
+        """See :class:`Moderation`."""
+        return pieces
+
+
+class NothingRedacted:
+    """Every request leaves as it came."""
+
+    def for_upstream(self, request: ChatRequest) -> ChatRequest:
+        """See :class:`Privacy`."""
+        return request
 
 
 @dataclass(frozen=True, slots=True)

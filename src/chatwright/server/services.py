@@ -7,7 +7,9 @@ from typing import cast
 
 from fastapi import Request
 
+from chatwright.server.answering import Answering, NoLimits, NoModeration, NothingRedacted
 from chatwright.server.database import Database, open_database
+from chatwright.server.models.pool import ModelPool
 from chatwright.server.settings import ServerSettings
 
 
@@ -18,10 +20,14 @@ class Services:
     Attributes:
         settings: as the server was started.
         database: open until the end.
+        models: that are served.
+        answering: the way to an answer.
     """
 
     settings: ServerSettings
     database: Database
+    models: ModelPool
+    answering: Answering
 
 
 @asynccontextmanager
@@ -36,7 +42,10 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
         home = settings.home.expanduser()
         database = await open_database(url or f"sqlite:///{home / 'chatwright.db'}", backups=home / "backups")
         stack.push_async_callback(database.close)
-        yield Services(settings=settings, database=database)
+        models = ModelPool(settings)
+        stack.push_async_callback(models.close)
+        answering = Answering(models, NoLimits(), NoModeration(), NothingRedacted())
+        yield Services(settings=settings, database=database, models=models, answering=answering)
 
 
 def services(request: Request) -> Services:

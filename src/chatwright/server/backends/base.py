@@ -163,8 +163,15 @@ class Backend(Protocol):
         version: which weights: every stored answer carries it.
     """
 
-    context_length: int | None
-    version: str
+    @property
+    def context_length(self) -> int | None:
+        """See above."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """See above."""
+        ...
 
     async def chat(self, request: ChatRequest) -> Answer:
         """Begin an answer. Raises ContextLengthError, InvalidParameterError, InputError, TemplateError, EngineError."""
