@@ -3,6 +3,7 @@
 from chatwright.server.database.tables.accounts import (
     ApiKey,
     AuditEntry,
+    EndedAccess,
     Invitation,
     OidcIdentity,
     ServerSetting,
@@ -22,6 +23,7 @@ __all__ = [
     "AuditEntry",
     "Choice",
     "Conversation",
+    "EndedAccess",
     "FineTuningEvent",
     "FineTuningJob",
     "Folder",

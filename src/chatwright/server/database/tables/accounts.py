@@ -67,6 +67,21 @@ class ApiKey(Base):
     revoked_ms: Mapped[Millis | None]
 
 
+class EndedAccess(Base):
+    """An account, session or API key that may not go on: every server process ends the streams that it has of it.
+
+    Processes look for new rows every second; rows of yesterday are deleted. No foreign key: the account may be gone.
+    """
+
+    __tablename__ = "ended_access"
+
+    id: Mapped[Key]
+    user_id: Mapped[Id]
+    session_id: Mapped[Id | None]  # None with key_id None: the whole account
+    key_id: Mapped[Id | None]
+    at_ms: Mapped[Millis] = mapped_column(index=True)
+
+
 class Invitation(Base):
     """Permission to sign up."""
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
-
 from chatwright.server.database.search_index import create_search_index
 
 revision: str = "0001"
@@ -31,6 +30,18 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("audit_entries", schema=None) as batch_op:
         batch_op.create_index("ix_audit_entries_at_ms", ["at_ms"], unique=False)
+
+    op.create_table(
+        "ended_access",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("session_id", sa.String(length=64), nullable=True),
+        sa.Column("key_id", sa.String(length=64), nullable=True),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ended_access")),
+    )
+    with op.batch_alter_table("ended_access", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_ended_access_at_ms"), ["at_ms"], unique=False)
 
     op.create_table(
         "invitations",
