@@ -30,6 +30,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services(settings) as services:
             app.state.services = services
+            app.state.identify = services.accounts.identify
             yield
 
     app = FastAPI(

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from fastapi import Depends, Request
 
 from chatwright.server.errors import ApiError
+from chatwright.server.language import language_of
 from chatwright.server.principal import SCOPES, Principal
 
 Access = Literal["public", "user", "admin"]
@@ -40,7 +41,13 @@ class Policy:
             ApiError: 401 for nobody, 403 for somebody who may not.
         """
         identify: Callable[[Request], Awaitable[Principal]] = request.app.state.identify
-        principal = await identify(request)
+        try:
+            principal = await identify(request)
+        except ApiError:
+            if self.access != "public":
+                raise
+            # An old cookie or a wrong key opens nothing, and closes nothing that is open to everybody.
+            principal = Principal(language=language_of(request.headers.get("accept-language")))
         request.state.principal = principal
         if self.access == "public":
             return principal

@@ -7,6 +7,7 @@ from typing import cast
 
 from fastapi import Request
 
+from chatwright.server.accounts import Accounts, AuditLog, RuntimeSettings, open_accounts
 from chatwright.server.answering import Answering, NoLimits, NoModeration, NothingRedacted
 from chatwright.server.database import Database, open_database
 from chatwright.server.models.pool import ModelPool
@@ -20,12 +21,18 @@ class Services:
     Attributes:
         settings: as the server was started.
         database: open until the end.
+        runtime: settings that administrators change while the server runs.
+        audit: the record of what was done.
+        accounts: who there is.
         models: that are served.
         answering: the way to an answer.
     """
 
     settings: ServerSettings
     database: Database
+    runtime: RuntimeSettings
+    audit: AuditLog
+    accounts: Accounts
     models: ModelPool
     answering: Answering
 
@@ -42,10 +49,21 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
         home = settings.home.expanduser()
         database = await open_database(url or f"sqlite:///{home / 'chatwright.db'}", backups=home / "backups")
         stack.push_async_callback(database.close)
+        runtime = RuntimeSettings(database, settings)
+        audit = AuditLog(database)
+        accounts = await stack.enter_async_context(open_accounts(database, settings))
         models = ModelPool(settings)
         stack.push_async_callback(models.close)
         answering = Answering(models, NoLimits(), NoModeration(), NothingRedacted())
-        yield Services(settings=settings, database=database, models=models, answering=answering)
+        yield Services(
+            settings=settings,
+            database=database,
+            runtime=runtime,
+            audit=audit,
+            accounts=accounts,
+            models=models,
+            answering=answering,
+        )
 
 
 def services(request: Request) -> Services:
