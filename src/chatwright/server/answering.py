@@ -1,12 +1,27 @@
 """The one way to an answer, for every API: find the model, admit by the limits, moderate, generate, record the use."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from chatwright.server.backends.base import Answer, Backend, ChatRequest, Piece, TextRequest, TokenScore, TokenUsage
+import anyio
+
+from chatwright.chat import Message
+from chatwright.server.backends.base import (
+    Answer,
+    Backend,
+    ChatRequest,
+    Embeddings,
+    Piece,
+    TextRequest,
+    TokenScore,
+    TokenUsage,
+)
+from chatwright.server.backends.joined import JoinedAnswer
 from chatwright.server.principal import Principal
+
+PromptScores = tuple[TokenScore | None, ...]
 
 
 class Models(Protocol):
@@ -66,6 +81,10 @@ class Privacy(Protocol):
         """The request without personal data, where the policy says so."""
         ...
 
+    def text_for_upstream(self, request: TextRequest) -> TextRequest:
+        """The same of a text to be continued."""
+        ...
+
 
 class NoLimits:
     """Everybody may take everything: for a process that only runs models for others, which limit."""
@@ -101,6 +120,10 @@ class NothingRedacted:
         """See :class:`Privacy`."""
         return request
 
+    def text_for_upstream(self, request: TextRequest) -> TextRequest:
+        """See :class:`Privacy`."""
+        return request
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -128,15 +151,18 @@ class AdmittedAnswer:
         moderation: Moderation,
         admission: AbstractAsyncContextManager[Admission],
         admitted: Admission,
-        answer: Answer,
+        answers: Sequence[Answer],
+        n: int = 1,
     ) -> None:
         self.model = served.name
         self.version = served.backend.version
         self.headers = admitted.headers
-        self._answer = answer
+        self._answers = answers
+        self._answer = answers[0] if len(answers) == 1 else JoinedAnswer(answers, n)
         self._admission = admission
         self._admitted = admitted
-        self._pieces = moderation.watch_output(principal, served.name, aiter(answer))
+        self._written = aiter(self._answer)
+        self._shown = moderation.watch_output(principal, served.name, self._written)
         self._closed = False
 
     @property
@@ -150,12 +176,12 @@ class AdmittedAnswer:
         return self._answer.dropped_turns
 
     @property
-    def prompt_scores(self) -> tuple[TokenScore | None, ...] | None:
-        """See :class:`~chatwright.server.backends.base.Answer`."""
-        return self._answer.prompt_scores
+    def prompt_scores(self) -> tuple[PromptScores | None, ...]:
+        """Of each prompt in turn; see :class:`~chatwright.server.backends.base.Answer`."""
+        return tuple(answer.prompt_scores for answer in self._answers)
 
     def __aiter__(self) -> AsyncIterator[Piece]:
-        return self._pieces
+        return self._shown
 
     def cancel(self) -> None:
         """Stop generating; the iteration ends soon with the finish reason ``cancelled``."""
@@ -173,10 +199,15 @@ class AdmittedAnswer:
             return
         self._closed = True
         self._answer.cancel()
-        try:
-            await self._admitted.settle(self._answer.usage)
-        finally:
-            await self._admission.__aexit__(None, None, None)
+        # Whoever was cancelled because the client has gone must still be counted and leave the queue.
+        with anyio.CancelScope(shield=True):
+            try:
+                for pieces in (self._shown, self._written):
+                    if isinstance(pieces, AsyncGenerator):
+                        await pieces.aclose()
+                await self._admitted.settle(self._answer.usage)
+            finally:
+                await self._admission.__aexit__(None, None, None)
 
 
 class Answering:
@@ -199,41 +230,109 @@ class Answering:
             ApiError, ChatwrightError: it is refused; nothing is held then.
         """
         served = await self._models.find(model, principal)
-        last = request.messages[-1]
-        texts = tuple(text for text in (last.content, last.reasoning_content) if text)
-        await self._moderation.check_input(principal, served.name, texts)
+        await self._moderation.check_input(principal, served.name, _unanswered(request.messages))
         if served.is_upstream:
             request = self._privacy.for_upstream(request)
         request = replace(request, owner=principal.user_id)
         tokens = await served.backend.count(request.messages, request.tools)
-        return await self._admit(principal, served, request, tokens)
 
-    async def complete(self, principal: Principal, model: str | None, request: TextRequest) -> AdmittedAnswer:
-        """Begin a continuation. Raises as :meth:`chat`."""
+        async def begin() -> list[Answer]:
+            return [await served.backend.chat(request)]
+
+        return await self._admit(principal, served, tokens, begin)
+
+    async def complete(self, principal: Principal, model: str | None, *requests: TextRequest) -> AdmittedAnswer:
+        """Begin continuations, at the same time and under one admission. Raises as :meth:`chat`.
+
+        Args:
+            principal: who asks.
+            model: its name; None: the default.
+            requests: one at least, all with the same ``n``.
+        """
         served = await self._models.find(model, principal)
-        request = replace(request, owner=principal.user_id)
-        if isinstance(request.prompt, str):
-            await self._moderation.check_input(principal, served.name, (request.prompt,))
-            tokens = len(await served.backend.encode(request.prompt))
-        else:
-            tokens = len(request.prompt)
-        return await self._admit(principal, served, request, tokens)
+        texts = tuple(request.prompt for request in requests if isinstance(request.prompt, str))
+        if texts:
+            await self._moderation.check_input(principal, served.name, texts)
+        if served.is_upstream:
+            requests = tuple(map(self._privacy.text_for_upstream, requests))
+        tokens = 0
+        for request in requests:
+            tokens += await _length(served.backend, request.prompt)
+
+        async def begin() -> list[Answer]:
+            begun: list[Answer] = []
+            try:
+                for request in requests:
+                    begun.append(await served.backend.complete(replace(request, owner=principal.user_id)))
+            except BaseException:
+                for answer in begun:
+                    answer.cancel()
+                raise
+            return begun
+
+        return await self._admit(principal, served, tokens, begin, requests[0].sampling.get("n", 1))
+
+    async def embed(
+        self, principal: Principal, model: str | None, inputs: Sequence[str | Sequence[int]]
+    ) -> tuple[Served, Embeddings, Mapping[str, str]]:
+        """Vectors of texts, the model that made them, and headers for the HTTP answer. Raises as :meth:`chat`."""
+        served = await self._models.find(model, principal)
+        if served.is_upstream:
+            inputs = [self._text_for_upstream(text) if isinstance(text, str) else text for text in inputs]
+        tokens = 0
+        for text in inputs:
+            tokens += await _length(served.backend, text)
+        async with self._limits.admit(principal, served.name, prompt_tokens=tokens) as admitted:
+            used = TokenUsage()
+            try:
+                vectors = await served.backend.embed(inputs, owner=principal.user_id)
+                used = TokenUsage(prompt=vectors.num_tokens)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await admitted.settle(used)
+        return served, vectors, admitted.headers
+
+    async def served(self, principal: Principal, model: str | None) -> Served:
+        """The model itself, for what costs nothing, such as counting tokens. Raises ApiError as :meth:`chat`."""
+        return await self._models.find(model, principal)
+
+    def _text_for_upstream(self, text: str) -> str:
+        prompt = self._privacy.text_for_upstream(TextRequest(text)).prompt
+        assert isinstance(prompt, str)
+        return prompt
 
     async def _admit(
-        self, principal: Principal, served: Served, request: ChatRequest | TextRequest, prompt_tokens: int
+        self,
+        principal: Principal,
+        served: Served,
+        prompt_tokens: int,
+        begin: Callable[[], Awaitable[Sequence[Answer]]],
+        n: int = 1,
     ) -> AdmittedAnswer:
         admission = self._limits.admit(principal, served.name, prompt_tokens=prompt_tokens)
         admitted = await admission.__aenter__()
         try:
-            answer = (
-                await served.backend.chat(request)
-                if isinstance(request, ChatRequest)
-                else await served.backend.complete(request)
-            )
+            answers = await begin()
         except BaseException as error:
-            try:
-                await admitted.settle(TokenUsage())
-            finally:
-                await admission.__aexit__(type(error), error, error.__traceback__)
+            with anyio.CancelScope(shield=True):
+                try:
+                    await admitted.settle(TokenUsage())
+                finally:
+                    await admission.__aexit__(type(error), error, error.__traceback__)
             raise
-        return AdmittedAnswer(served, principal, self._moderation, admission, admitted, answer)
+        return AdmittedAnswer(served, principal, self._moderation, admission, admitted, answers, n)
+
+
+def _unanswered(messages: Sequence[Message]) -> tuple[str, ...]:
+    """What moderation reads: every text since the model's last answer, and the system's, which any client may write.
+
+    What precedes the last answer was read when it was asked; a beginning of an answer that the client wrote is new.
+    """
+    answers = [index for index, message in enumerate(messages[:-1]) if message.role == "assistant"]
+    since = answers[-1] + 1 if answers else 0
+    new = [message for index, message in enumerate(messages) if index >= since or message.role == "system"]
+    return tuple(text for message in new for text in (message.content, message.reasoning_content) if text)
+
+
+async def _length(backend: Backend, prompt: str | Sequence[int]) -> int:
+    return len(await backend.encode(prompt)) if isinstance(prompt, str) else len(prompt)
