@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from chatwright.errors import (
     ChatwrightError,
     ContextLengthError,
@@ -82,3 +84,25 @@ def as_api_error(error: ChatwrightError) -> ApiError:
             return ApiError(503, "the model cannot answer now; try again", code="engine_unavailable")
         case _:
             return ApiError(500, "the server could not do this; the log of the server says why", code="internal_error")
+
+
+class ErrorDetail(BaseModel):
+    """What was wrong, for people and for programs."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorAnswer(BaseModel):
+    """Every answer that is a refusal."""
+
+    error: ErrorDetail
+
+
+# For ``APIRouter(responses=REFUSALS)``: what a route may answer beside what it is for.
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorAnswer, "description": "Refused; the message says why and what to do."},
+    "5XX": {"model": ErrorAnswer, "description": "Cannot be done now."},
+}
