@@ -8,9 +8,11 @@ from typing import cast
 from fastapi import Request
 
 from chatwright.server.accounts import Accounts, AuditLog, RuntimeSettings, open_accounts
-from chatwright.server.answering import Answering, NoLimits, NoModeration, NothingRedacted
+from chatwright.server.answering import Answering, NoModeration
 from chatwright.server.database import Database, open_database
+from chatwright.server.limits import Limiter, open_limiter
 from chatwright.server.models.pool import ModelPool
+from chatwright.server.privacy import PrivacyPolicy, open_privacy
 from chatwright.server.settings import ServerSettings
 
 
@@ -24,6 +26,8 @@ class Services:
         runtime: settings that administrators change while the server runs.
         audit: the record of what was done.
         accounts: who there is.
+        privacy: what leaves the server and what is kept.
+        limiter: who may take how much.
         models: that are served.
         answering: the way to an answer.
     """
@@ -33,6 +37,8 @@ class Services:
     runtime: RuntimeSettings
     audit: AuditLog
     accounts: Accounts
+    privacy: PrivacyPolicy
+    limiter: Limiter
     models: ModelPool
     answering: Answering
 
@@ -52,15 +58,19 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
         runtime = RuntimeSettings(database, settings)
         audit = AuditLog(database)
         accounts = await stack.enter_async_context(open_accounts(database, settings))
+        privacy = await stack.enter_async_context(open_privacy(settings, runtime))
+        limiter = await stack.enter_async_context(open_limiter(settings, database))
         models = ModelPool(settings)
         stack.push_async_callback(models.close)
-        answering = Answering(models, NoLimits(), NoModeration(), NothingRedacted())
+        answering = Answering(models, limiter, NoModeration(), privacy)
         yield Services(
             settings=settings,
             database=database,
             runtime=runtime,
             audit=audit,
             accounts=accounts,
+            privacy=privacy,
+            limiter=limiter,
             models=models,
             answering=answering,
         )

@@ -3,6 +3,6 @@
 One policy object is asked by every room; nobody else decides. Knows conversations and feedback, nothing of models.
 """
 
-from chatwright.server.privacy.policy import PrivacyPolicy
+from chatwright.server.privacy.policy import PrivacyPolicy, open_privacy
 
-__all__ = ["PrivacyPolicy"]
+__all__ = ["PrivacyPolicy", "open_privacy"]
