@@ -7,19 +7,18 @@ from typing import Any, Final, TypeVar
 import anyio
 import anyio.to_thread
 
-from chatwright.chat import Fitted, Message
+from chatwright.chat import Message
 from chatwright.engine.params import Constraint, SamplingParams
 from chatwright.errors import InvalidParameterError
 from chatwright.loaded import LoadedModel
 from chatwright.model.digest import weights_digest
 from chatwright.server.backends.base import ChatRequest, Embeddings, Health, TextRequest
 from chatwright.server.backends.local_answer import LocalAnswer
-from chatwright.server.backends.reading import PlainReader
+from chatwright.server.backends.prompting import Prompter
+from chatwright.server.backends.reading import PlainReader, Reader
 
 T = TypeVar("T")
 _QUICK_CHARS: Final = 2_000  # tokenised at once: below half a millisecond, handing over costs more than it saves
-_EXACT_CHARS: Final = 1_000_000  # longer chats are counted by a sample: no model holds them
-_SAMPLE_CHARS: Final = 65_536
 
 
 class LocalBackend:
@@ -34,6 +33,7 @@ class LocalBackend:
         self.version = version
         self.context_length: int | None = loaded.engine.max_model_len
         self._loaded = loaded
+        self._prompter = Prompter(loaded)
         # Of its own, so that long texts for the model never make sign-ins and files wait; and few: they use the CPU.
         self._threads = anyio.CapacityLimiter(4)
 
@@ -55,9 +55,10 @@ class LocalBackend:
     async def chat(self, request: ChatRequest) -> LocalAnswer:
         """See :class:`~chatwright.server.backends.base.Backend`."""
         params = self._params(request.sampling, stop=self._loaded.template.stop_texts)
-        fitted = await self._run(partial(self._fit, request, params.max_tokens))
-        params = await self._constrained(params, request.constraint)
-        return self._submit(fitted.rendered.ids, params, request.owner, fitted.dropped_turns)
+        prompt = await self._run(partial(self._prompter.prompt, request, params.max_tokens))
+        params = await self._constrained(params, prompt.constraint)
+        readers = [prompt.reader() for _ in range(params.n)]
+        return self._submit(prompt.ids, params, request.owner, readers, prompt.dropped_turns)
 
     async def complete(self, request: TextRequest) -> LocalAnswer:
         """See :class:`~chatwright.server.backends.base.Backend`."""
@@ -67,7 +68,7 @@ class LocalBackend:
             assert self._loaded.tokenizer.bos_id is not None
             ids = [self._loaded.tokenizer.bos_id, *ids]
         params = await self._constrained(params, request.constraint)
-        return self._submit(ids, params, request.owner)
+        return self._submit(ids, params, request.owner, [PlainReader() for _ in range(params.n)])
 
     async def embed(self, inputs: Sequence[str | Sequence[int]], *, owner: str = "") -> Embeddings:
         """See :class:`~chatwright.server.backends.base.Backend`."""
@@ -84,7 +85,7 @@ class LocalBackend:
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> int:
         """See :class:`~chatwright.server.backends.base.Backend`. Of more than a million characters an estimate."""
-        return await self._run(partial(self._count, messages, tools))
+        return await self._run(partial(self._prompter.count, messages, tools))
 
     async def health(self) -> Health:
         """See :class:`~chatwright.server.backends.base.Backend`."""
@@ -105,34 +106,22 @@ class LocalBackend:
         advised = SamplingParams() if wishes.get("beam_width", 1) != 1 else self._loaded.sampling
         return advised.replace(**wishes, stop=tuple(dict.fromkeys((*given, *stop))))
 
-    def _fit(self, request: ChatRequest, max_tokens: int | None) -> Fitted:
-        return self._loaded.fit(
-            request.messages,
-            request.context_policy,
-            max_tokens,
-            continue_final=request.continue_final,
-            tools=request.tools or None,
-            **request.template_variables,
-        )
-
     async def _constrained(self, params: SamplingParams, constraint: Constraint | None) -> SamplingParams:
         if constraint is None:
             return params
         await self._run(partial(self._loaded.engine.prepare, constraint))
         return params.replace(constraint=constraint)
 
-    def _submit(self, ids: list[int], params: SamplingParams, owner: str, dropped_turns: int = 0) -> LocalAnswer:
+    def _submit(
+        self,
+        ids: list[int],
+        params: SamplingParams,
+        owner: str,
+        readers: Sequence[Reader],
+        dropped_turns: int = 0,
+    ) -> LocalAnswer:
         # On the event loop and with nothing awaited after it: a caller who is cancelled cannot leave a model running.
         generation = self._loaded.engine.submit(ids, params, owner=owner)
-        readers = [PlainReader() for _ in range(params.n)]
         return LocalAnswer(
             generation, self._loaded.tokenizer, readers, prompt_tokens=len(ids), dropped_turns=dropped_turns
         )
-
-    def _count(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> int:
-        chars = sum(len(message.content or "") for message in messages)
-        if chars > _EXACT_CHARS:
-            text = "".join((message.content or "")[:_SAMPLE_CHARS] for message in messages)[:_SAMPLE_CHARS]
-            return self._loaded.tokenizer.count(text) * chars // len(text)
-        rendered = self._loaded.template.render(messages, add_generation_prompt=True, tools=tools or None)
-        return len(rendered.ids)
