@@ -13,14 +13,14 @@ _PLOTS: dict[Language, tuple[str, ...]] = {
         "Once upon a time there was a little {hero} who found {what} {where}. “Whose {thing} is this?” asked the "
         "{hero}. “It is mine,” said {a_friend}, “but you may play with it.” So they played together until the sun "
         "went down, and from that day on they were friends.",
-        "One morning a {hero} woke up and wanted to see the world. It took {what} and went on its way. {Where} it "
+        "One morning {a_hero} woke up and wanted to see the world. It took {what} and went on its way. {Where} it "
         "met {a_friend}, who was cold and hungry. The {hero} gave away the {thing}. “Thank you,” said the "
         "{friend}. “Come home with me, there is warm soup for two.”",
-        "A {hero} had lost its {thing}. It looked {where}, and it looked at home, but the {thing} was gone. Then "
+        "{A_hero} had lost its {thing}. It looked {where}, and it looked at home, but the {thing} was gone. Then "
         "{a_friend} came by and laughed: “It is on your head!” The {hero} laughed too, and they had tea.",
         "Every evening the old {hero} sat {where} with {what}. Nobody knew why. One evening a young {friend} "
         "asked. “I am waiting for the first star,” said the {hero}. So they waited together, and the star came.",
-        "It was raining. A {hero} sat {where} and was sad, because {a_friend} had broken its {thing}. But the "
+        "It was raining. {A_hero} sat {where} and was sad, because {a_friend} had broken its {thing}. But the "
         "{friend} worked all night, and in the morning it brought {what}, as good as new. “I am sorry,” it said. "
         "“I am not sad any more,” said the {hero}.",
     ),
@@ -70,6 +70,7 @@ def story_request(random: Random, language: Language) -> Exchange:
         "Where": place.en[0].upper() + place.en[1:],
         "m": hero.measure,
         "a_hero": article(hero.en),
+        "A_hero": article(hero.en).capitalize(),
         "a_friend": article(friend.en),
         "a_thing": article(thing.en),
     }
