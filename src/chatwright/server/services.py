@@ -12,6 +12,7 @@ from chatwright.server.answering import Answering, NoModeration
 from chatwright.server.database import Database, open_database
 from chatwright.server.limits import Limiter, open_limiter
 from chatwright.server.models.pool import ModelPool
+from chatwright.server.operations.readiness import Readiness
 from chatwright.server.privacy import PrivacyPolicy, open_privacy
 from chatwright.server.settings import ServerSettings
 
@@ -30,6 +31,7 @@ class Services:
         limiter: who may take how much.
         models: that are served.
         answering: the way to an answer.
+        readiness: whether the server can do its work.
     """
 
     settings: ServerSettings
@@ -41,6 +43,7 @@ class Services:
     limiter: Limiter
     models: ModelPool
     answering: Answering
+    readiness: Readiness
 
 
 @asynccontextmanager
@@ -57,12 +60,14 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
         stack.push_async_callback(database.close)
         runtime = RuntimeSettings(database, settings)
         audit = AuditLog(database)
-        accounts = await stack.enter_async_context(open_accounts(database, settings))
+        accounts = await stack.enter_async_context(open_accounts(database, settings, runtime, audit))
         privacy = await stack.enter_async_context(open_privacy(settings, runtime))
         limiter = await stack.enter_async_context(open_limiter(settings, database))
         models = ModelPool(settings)
         stack.push_async_callback(models.close)
         answering = Answering(models, limiter, NoModeration(), privacy)
+        readiness = Readiness(models, database)
+        stack.push_async_callback(readiness.close)
         yield Services(
             settings=settings,
             database=database,
@@ -73,6 +78,7 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
             limiter=limiter,
             models=models,
             answering=answering,
+            readiness=readiness,
         )
 
 

@@ -1,9 +1,9 @@
 """API keys: rows of the table ``api_keys``."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chatwright.server.accounts.tokens import new_api_key, shown_prefix, token_hash
@@ -44,7 +44,8 @@ async def create(
 async def find(db: AsyncSession, key: str) -> tuple[ApiKey, User] | None:
     """A key that may be used now, and whose it is; None where it is unknown, revoked or has expired."""
     query = select(ApiKey, User).join(User, User.id == ApiKey.user_id).where(ApiKey.key_hash == token_hash(key))
-    row = (await db.execute(_usable(query))).one_or_none()
+    query = query.where(ApiKey.revoked_ms.is_(None), ApiKey.expires_ms.is_(None) | (ApiKey.expires_ms > now_ms()))
+    row = (await db.execute(query)).one_or_none()
     return (row[0], row[1]) if row is not None else None
 
 
@@ -80,7 +81,3 @@ async def one(db: AsyncSession, user_id: str, key_id: str) -> ApiKey | None:
     """One of somebody's keys that is not revoked."""
     query = select(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == user_id, ApiKey.revoked_ms.is_(None))
     return (await db.scalars(query)).one_or_none()
-
-
-def _usable(query: Select[Any]) -> Select[Any]:
-    return query.where(ApiKey.revoked_ms.is_(None), ApiKey.expires_ms.is_(None) | (ApiKey.expires_ms > now_ms()))
