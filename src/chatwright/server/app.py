@@ -1,10 +1,11 @@
 """The application: routes of every room, one form of error, and what starts and ends with the server."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib import import_module
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,13 +15,18 @@ from starlette.exceptions import HTTPException
 from chatwright import __version__
 from chatwright.errors import ChatwrightError
 from chatwright.server.errors import ApiError, as_api_error
+from chatwright.server.operations.observe import Observe
 from chatwright.server.services import open_services
 from chatwright.server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
 # Modules with a ``router``. In order: a page's catch-all route comes last.
-ROUTERS: tuple[str, ...] = ()
+ROUTERS: tuple[str, ...] = (
+    "chatwright.server.operations.routes",
+    "chatwright.server.limits.routes",
+    "chatwright.server.openai.routes",
+)
 
 
 def create_app(settings: ServerSettings) -> FastAPI:
@@ -46,7 +52,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app.add_exception_handler(ChatwrightError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _bug)
+    app.add_middleware(Observe)
     return app
 
 
@@ -65,13 +71,32 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    where = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
-    param = ".".join(where) or None
-    message = f"{param}: {first['msg']}" if param else str(first["msg"])
-    missing = first["type"] == "missing"
-    code = "missing_required_parameter" if missing else "invalid_value"
-    return error_response(ApiError(400, message, code=code, param=param))
+    # Of a value that may be of several types, the branch that fails by more than its type is the one that was meant.
+    first = min(error.errors(), key=lambda each: str(each["type"]).endswith("_type"))
+    param = _path(first["loc"], error.body)
+    if first["type"] == "extra_forbidden":
+        answer = ApiError(400, f"there is no parameter {param} here", code="unknown_parameter", param=param)
+    else:
+        missing = first["type"] == "missing"
+        code = "missing_required_parameter" if missing else "invalid_value"
+        message = f"{param}: {first['msg']}" if param else str(first["msg"])
+        answer = ApiError(400, message, code=code, param=param)
+    return error_response(answer)
+
+
+def _path(location: Sequence[int | str], body: Any) -> str | None:
+    """Where in a request something is wrong, without the names of branches that pydantic puts in between."""
+    if location[0] != "body":
+        return ".".join(map(str, location[1:])) or None
+    path: list[str] = []
+    for part in location[1:]:
+        within = isinstance(body, dict) and part in body
+        within = within or (isinstance(body, list) and isinstance(part, int) and part < len(body))
+        if within:
+            body = body[part]
+        if within or (part == location[-1] and isinstance(body, dict) and part != "[key]"):
+            path.append(str(part))
+    return ".".join(path)[:200] or None
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
@@ -84,8 +109,3 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
         answer = ApiError(error.status_code, str(error.detail), code="invalid_request")
     answer.headers.update(error.headers or {})
     return error_response(answer)
-
-
-async def _bug(_: Request, error: Exception) -> JSONResponse:
-    log.error("a bug of Chatwright: %s", type(error).__name__, exc_info=error)
-    return error_response(ApiError(500, "this is a bug of the server; its log has the details", code="internal_error"))

@@ -93,6 +93,7 @@ class ServerSettings(BaseSettings):
     dtype: str = Field(default="auto", description="auto, float32, bfloat16, float16")
     max_model_len: int | None = Field(default=None, ge=1, description="longest context in tokens")
     models_memory_bytes: int | None = Field(default=None, ge=1, description="memory for loaded models together")
+    max_concurrent: int = Field(default=64, ge=1, description="answers that one model writes at once; others wait")
     max_queue: int = Field(default=256, ge=1, description="requests that may wait for a model before 503 is answered")
     engine_url: str | None = Field(default=None, description="another Chatwright server that runs the models")
     engine_key: SecretStr | None = Field(default=None, description="the key that both share")
@@ -111,6 +112,7 @@ class ServerSettings(BaseSettings):
     limits: Limits = Field(default_factory=Limits)
     max_body_bytes: int = Field(default=8 << 20, ge=1024, description="largest request that is not a file")
     max_file_bytes: int = Field(default=512 << 20, ge=1024)
+    max_user_files_bytes: int = Field(default=10 << 30, ge=1024, description="what the files of one user take together")
     moderation: ModerationPolicy = Field(default="flag", description="what is done with abuse")
     watermark_key: SecretStr | None = Field(default=None, description="turns the watermark of answers on")
 
@@ -129,6 +131,7 @@ class ServerSettings(BaseSettings):
     log_format: Literal["auto", "text", "json"] = "auto"
     metrics: Literal["off", "local", "open"] = Field(default="local", description="who may read /metrics")
     shutdown_seconds: float = Field(default=20.0, ge=0, description="time that answers get to end at shutdown")
+    max_fine_tuning_jobs: int = Field(default=1, ge=0, description="jobs that this machine trains at a time")
     runs_dir: Path | None = Field(default=None, description="folder of fine-tuning runs; in the home folder otherwise")
 
     @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")

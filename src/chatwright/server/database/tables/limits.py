@@ -1,6 +1,6 @@
 """What people used, what they may use, and what moderation found."""
 
-from sqlalchemy import BigInteger, Index
+from sqlalchemy import BigInteger, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatwright.server.database.base import Base, Id, Json, Key, Long, Millis, Short
@@ -25,6 +25,7 @@ class LimitRule(Base):
     """What a user, a key or a model is allowed, where it differs from the server's defaults."""
 
     __tablename__ = "limit_rules"
+    __table_args__ = (UniqueConstraint("subject", "subject_id"),)
 
     id: Mapped[Key]
     subject: Mapped[Short]  # "user", "key" or "model"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
+
 from chatwright.server.database.search_index import create_search_index
 
 revision: str = "0001"
@@ -73,6 +74,7 @@ def upgrade() -> None:
         sa.Column("limits", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("changed_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_limit_rules")),
+        sa.UniqueConstraint("subject", "subject_id", name=op.f("uq_limit_rules_subject_subject_id")),
     )
     op.create_table(
         "moderation_entries",
@@ -321,6 +323,7 @@ def upgrade() -> None:
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.String(length=255), nullable=False),
         sa.Column("file_id", sa.String(length=64), nullable=True),
+        sa.Column("file_expires_after_s", sa.Integer(), nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("expires_ms", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_uploads_user_id"), ondelete="CASCADE"),
@@ -420,6 +423,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.create_index("ix_messages_conversation_id_created_ms", ["conversation_id", "created_ms"], unique=False)
+        batch_op.create_index(
+            "ix_messages_owner",
+            ["owner"],
+            unique=False,
+            sqlite_where=sa.text("owner IS NOT NULL"),
+            postgresql_where=sa.text("owner IS NOT NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_messages_parent_id"), ["parent_id"], unique=False)
 
     op.create_table(
