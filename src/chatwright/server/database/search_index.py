@@ -17,13 +17,15 @@ def is_search_object(name: str) -> bool:
 def create_search_index(connection: Connection) -> None:
     """The index, empty. Part of the first migration."""
     if connection.dialect.name == "sqlite":
-        # The terms are kept nowhere else: "contentless" would make deletion need the old text.
+        # Identifiers are terms too ('_' is part of one): rows are found for deletion by the index, not by reading all.
+        # Positions are kept of nothing; what is found is checked against the text itself.
         connection.execute(
             text(
-                f"CREATE VIRTUAL TABLE {TABLE} USING fts5("
-                "terms, message_id UNINDEXED, conversation_id UNINDEXED, user_id, tokenize = 'unicode61')"
+                f"CREATE VIRTUAL TABLE {TABLE} USING fts5(terms, message_id, conversation_id UNINDEXED, user_id, "
+                "tokenize = \"unicode61 remove_diacritics 0 tokenchars '_'\", detail = column, columnsize = 0)"
             )
         )
+        create_deletion_trigger(connection)
         return
     connection.execute(
         text(
@@ -34,3 +36,16 @@ def create_search_index(connection: Connection) -> None:
     connection.execute(text(f"CREATE INDEX ix_{TABLE}_terms ON {TABLE} USING gin (terms)"))
     connection.execute(text(f"CREATE INDEX ix_{TABLE}_conversation_id ON {TABLE} (conversation_id)"))
     connection.execute(text(f"CREATE INDEX ix_{TABLE}_user_id ON {TABLE} (user_id)"))
+
+
+def create_deletion_trigger(connection: Connection) -> None:
+    """What is deleted is found no more, whoever deletes it: SQLite's virtual tables have no foreign keys.
+
+    A migration that makes the table ``messages`` anew calls this again: triggers go with their table.
+    """
+    connection.execute(
+        text(
+            f"CREATE TRIGGER {TABLE}_deletion AFTER DELETE ON messages BEGIN "
+            f"DELETE FROM {TABLE} WHERE {TABLE} MATCH 'message_id : \"' || old.id || '\"'; END"
+        )
+    )

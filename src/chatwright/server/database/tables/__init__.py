@@ -17,6 +17,7 @@ from chatwright.server.database.tables.files import StoredFile, Upload, UploadPa
 from chatwright.server.database.tables.jobs import FineTuningEvent, FineTuningJob, Lease
 from chatwright.server.database.tables.limits import LimitRule, ModerationEntry, Usage, WordList
 from chatwright.server.database.tables.models import ServedModel, StoredResponse, Upstream
+from chatwright.server.database.tables.portability import ImportJob
 
 __all__ = [
     "ApiKey",
@@ -27,6 +28,7 @@ __all__ = [
     "FineTuningEvent",
     "FineTuningJob",
     "Folder",
+    "ImportJob",
     "Invitation",
     "Lease",
     "LimitRule",

@@ -1,6 +1,6 @@
 """Conversations are trees: every message has a parent, and an edit or another answer is a sibling."""
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatwright.server.database.base import Base, Id, Json, Key, Long, Millis, Short
@@ -52,7 +52,16 @@ class MessageRow(Base):
     """
 
     __tablename__ = "messages"
-    __table_args__ = (Index("ix_messages_conversation_id_created_ms", "conversation_id", "created_ms"),)
+    __table_args__ = (
+        Index("ix_messages_conversation_id_created_ms", "conversation_id", "created_ms"),
+        # Only answers that are being written have an owner: whoever looks for abandoned ones reads a handful of rows.
+        Index(
+            "ix_messages_owner",
+            "owner",
+            sqlite_where=text("owner IS NOT NULL"),
+            postgresql_where=text("owner IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[Key]
     conversation_id: Mapped[Id] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))

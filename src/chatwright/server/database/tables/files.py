@@ -34,6 +34,7 @@ class Upload(Base):
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     status: Mapped[Short]  # "pending", "completed", "cancelled", "expired"
     file_id: Mapped[Id | None]
+    file_expires_after_s: Mapped[int | None]
     created_ms: Mapped[Millis]
     expires_ms: Mapped[Millis]
 

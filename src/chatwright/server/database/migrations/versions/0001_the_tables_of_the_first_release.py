@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
-
 from chatwright.server.database.search_index import create_search_index
 
 revision: str = "0001"
@@ -243,6 +242,28 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("folders", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_folders_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "import_jobs",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("filename", sa.String(length=255), nullable=False),
+        sa.Column("status", sa.String(length=255), nullable=False),
+        sa.Column("total_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("read_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("conversations", sa.Integer(), nullable=False),
+        sa.Column("messages", sa.Integer(), nullable=False),
+        sa.Column("skipped", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("lease_until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_import_jobs_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_import_jobs")),
+    )
+    with op.batch_alter_table("import_jobs", schema=None) as batch_op:
+        batch_op.create_index("ix_import_jobs_status_lease_until_ms", ["status", "lease_until_ms"], unique=False)
+        batch_op.create_index(batch_op.f("ix_import_jobs_user_id"), ["user_id"], unique=False)
 
     op.create_table(
         "oidc_identities",
