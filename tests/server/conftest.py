@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from chatwright.server.app import create_app
 from chatwright.server.settings import ServerSettings
+from tests.server.real_servers import PostgreSQL, running_postgres, running_redis
 
 MakeSettings = Callable[..., ServerSettings]
 Client = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
@@ -93,3 +94,41 @@ def live_server(make_settings: MakeSettings) -> Iterator[str]:
 def anyio_backend() -> str:
     """Asynchronous tests run on asyncio, as the server does."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgreSQL]:
+    """A real PostgreSQL for the whole session."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgreSQL) -> str:
+    """A new, empty database of a real PostgreSQL."""
+    return postgres.new_database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new, empty database; a test that takes it runs twice, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'chatwright.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """A real Redis for the whole session."""
+    with running_redis() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """A real Redis with nothing in it."""
+    from redis import Redis
+
+    with Redis.from_url(redis_server) as connection:
+        connection.flushall()
+    return redis_server

@@ -10,16 +10,17 @@ from types import FrameType
 from typing import Any, Final
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.supervisors.multiprocess import Multiprocess
 
 from chatwright.errors import ConfigError
 from chatwright.server.app import create_app
 from chatwright.server.operations.logs import logging_config
+from chatwright.server.operations.metrics import share_between_processes
 from chatwright.server.services import open_services
 from chatwright.server.settings import ServerSettings
 
 _BACKLOG: Final = 2048
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 # A worker that loads a large model may not answer its supervisor for a while.
 _WORKER_SILENCE_S: Final = 120
 
@@ -60,16 +61,18 @@ def serve(settings: ServerSettings, listener: socket.socket, on_ready: Callable[
     Raises:
         ChatwrightError: something cannot be opened; the message says what to do.
     """
-    config = _uvicorn_config(create_app(settings), settings, lifespan="off")
+    app = create_app(settings)
+    config = _uvicorn_config(app, settings, lifespan="off")
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(config, listener, on_ready))
+        runner.run(_serve(app, config, listener, on_ready))
 
 
-async def _serve(config: uvicorn.Config, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+async def _serve(app: FastAPI, config: uvicorn.Config, listener: socket.socket, on_ready: Callable[[], None]) -> None:
     """The application's start and end stand here rather than in uvicorn, which would make a traceback of a refusal."""
     server = _Server(config, on_ready)
     with server.signals():
-        async with config.app.router.lifespan_context(config.app):  # type: ignore[union-attr]
+        async with app.router.lifespan_context(app):
+            app.state.services.readiness.begin()
             await server.serve([listener])
 
 
@@ -130,9 +133,11 @@ def serve_workers(
         raise ConfigError("several workers count requests together in Redis: set REDIS_URL, such as redis://127.0.0.1")
 
     asyncio.run(_open_once(settings))
+    figures = share_between_processes()
     config = _uvicorn_config(partial(create_app, settings), settings, factory=True, workers=workers)
     on_ready()
-    Multiprocess(config, [listener]).run()
+    with figures:
+        Multiprocess(config, [listener]).run()
 
 
 async def _open_once(settings: ServerSettings) -> None:
