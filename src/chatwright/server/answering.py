@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 
@@ -19,6 +19,7 @@ from chatwright.server.backends.base import (
     TokenUsage,
 )
 from chatwright.server.backends.joined import JoinedAnswer
+from chatwright.server.errors import ApiError
 from chatwright.server.principal import Principal
 
 PromptScores = tuple[TokenScore | None, ...]
@@ -235,6 +236,7 @@ class Answering:
             request = self._privacy.for_upstream(request)
         request = replace(request, owner=principal.user_id)
         tokens = await served.backend.count(request.messages, request.tools)
+        _check_room(served, request.sampling, tokens if request.context_policy == "error" else 0, "messages")
 
         async def begin() -> list[Answer]:
             return [await served.backend.chat(request)]
@@ -257,7 +259,9 @@ class Answering:
             requests = tuple(map(self._privacy.text_for_upstream, requests))
         tokens = 0
         for request in requests:
-            tokens += await _length(served.backend, request.prompt)
+            length = await _length(served.backend, request.prompt)
+            _check_room(served, request.sampling, length, "prompt")
+            tokens += length
 
         async def begin() -> list[Answer]:
             begun: list[Answer] = []
@@ -332,6 +336,24 @@ def _unanswered(messages: Sequence[Message]) -> tuple[str, ...]:
     since = answers[-1] + 1 if answers else 0
     new = [message for index, message in enumerate(messages) if index >= since or message.role == "system"]
     return tuple(text for message in new for text in (message.content, message.reasoning_content) if text)
+
+
+def _check_room(served: Served, sampling: Mapping[str, Any], prompt_tokens: int, param: str) -> None:
+    """Whether prompt and answer fit together. The engine would cut the answer short: who asks for so much is told."""
+    limit, wanted = served.backend.context_length, sampling.get("max_tokens") or 0
+    if limit is None or prompt_tokens + wanted <= limit:
+        return
+    if wanted:
+        message = (
+            f"the context of {served.name} holds {limit:,} tokens, but {prompt_tokens + wanted:,} are asked for: "
+            f"{prompt_tokens:,} in the {param}, {wanted:,} for the answer; shorten one of them"
+        )
+    else:
+        message = (
+            f"the context of {served.name} holds {limit:,} tokens, but there are {prompt_tokens:,} in the {param}; "
+            "shorten it"
+        )
+    raise ApiError(400, message, code="context_length_exceeded", param=param)
 
 
 async def _length(backend: Backend, prompt: str | Sequence[int]) -> int:

@@ -1,0 +1,10 @@
+"""Every route of this room."""
+
+from fastapi import APIRouter
+
+from chatwright.server.errors import REFUSALS
+from chatwright.server.openai import chat
+
+router = APIRouter(responses=REFUSALS)
+for module in (chat,):
+    router.include_router(module.router)
