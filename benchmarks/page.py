@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report
+from benchmarks import report, training
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -19,7 +19,9 @@ _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 def tables() -> dict[str, str]:
     """Every table in Markdown, by the name that the page uses."""
-    made = dict.fromkeys(("speed", "limits", "perplexity", "agreement"), "Not measured yet.\n")
+    made = dict.fromkeys(
+        ("speed", "limits", "perplexity", "agreement", "pretrain", "sft", "dpo"), "Not measured yet.\n"
+    )
     if (speed := _read("inference.json")) is not None:
         figures = {name: found for name, found in speed["figures"].items() if found}
         made["speed"] = report.markdown(report.rows(figures, speed["unavailable"])) + _where(speed)
@@ -27,6 +29,10 @@ def tables() -> dict[str, str]:
     if (quality := _read("quality.json")) is not None:
         made["perplexity"] = report.markdown(report.perplexity_rows(quality))
         made["agreement"] = report.markdown(report.agreement_rows(quality)) + _where(quality)
+    for name in ("training.json", "tuning.json"):
+        result = _read(name)
+        for task, found in result["tasks"].items() if result is not None else ():
+            made[task] = report.markdown(training.rows(found)) + _where(result)
     return made
 
 

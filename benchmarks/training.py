@@ -66,8 +66,11 @@ class Contender:
         print(f"{self.job.task}, {self.name}: {told}", file=sys.stderr)
 
     def figures(self) -> dict[str, float]:
-        """Medians over the rounds."""
-        return {key: median(result[key] for result in self.results) for key in ("tokens_per_s", "rss_mb")}
+        """Medians: of all steps of all rounds, since whatever else the machine does falls upon single steps."""
+        return {
+            "tokens_per_s": median(rate for result in self.results for rate in result["rates"]),
+            "rss_mb": median(result["rss_mb"] for result in self.results),
+        }
 
 
 def make_contenders(task: str, options: argparse.Namespace, model: str, data: Mapping[str, str]) -> list[Contender]:
