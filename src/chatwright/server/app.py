@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 # Modules with a ``router``. In order: a page's catch-all route comes last.
 ROUTERS: tuple[str, ...] = (
+    "chatwright.server.files.routes",
+    "chatwright.server.files.upload_routes",
     "chatwright.server.operations.routes",
     "chatwright.server.limits.routes",
     "chatwright.server.openai.routes",

@@ -10,6 +10,7 @@ from fastapi import Request
 from chatwright.server.accounts import Accounts, AuditLog, RuntimeSettings, open_accounts
 from chatwright.server.answering import Answering, NoModeration
 from chatwright.server.database import Database, open_database
+from chatwright.server.files import Files, Uploads, open_files
 from chatwright.server.limits import Limiter, open_limiter
 from chatwright.server.models.pool import ModelPool
 from chatwright.server.operations.readiness import Readiness
@@ -31,6 +32,7 @@ class Services:
         limiter: who may take how much.
         models: that are served.
         answering: the way to an answer.
+        files, uploads: what people keep here.
         readiness: whether the server can do its work.
     """
 
@@ -43,6 +45,8 @@ class Services:
     limiter: Limiter
     models: ModelPool
     answering: Answering
+    files: Files
+    uploads: Uploads
     readiness: Readiness
 
 
@@ -66,6 +70,7 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
         models = ModelPool(settings)
         stack.push_async_callback(models.close)
         answering = Answering(models, limiter, NoModeration(), privacy)
+        files, uploads = await stack.enter_async_context(open_files(settings, database))
         readiness = Readiness(models, database)
         stack.push_async_callback(readiness.close)
         yield Services(
@@ -78,6 +83,8 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
             limiter=limiter,
             models=models,
             answering=answering,
+            files=files,
+            uploads=uploads,
             readiness=readiness,
         )
 
