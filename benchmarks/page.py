@@ -14,6 +14,7 @@ from benchmarks import report, training
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+_NAMES = ("speed", "limits", "perplexity", "agreement", "pretrain", "sft", "dpo")
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
