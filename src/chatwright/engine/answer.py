@@ -3,7 +3,7 @@
 from chatwright.engine.generation import Completion, Delta, FinishReason, TokenLogprob
 from chatwright.engine.grammar import Matcher
 from chatwright.engine.params import SamplingParams
-from chatwright.engine.sampler import Row, Sampler, token_logprob
+from chatwright.engine.sampler import LogitsHook, Row, Sampler, token_logprob
 from chatwright.engine.sequence import Sequence
 from chatwright.engine.stop import StopStrings
 from chatwright.tokenizer import Detokenizer, Tokenizer
@@ -23,6 +23,7 @@ class Answer:
         end_ids: tokens that end the answer.
         tokenizer: turns tokens into text.
         matcher: the state of the constraint, if there is one; this answer's own.
+        hook: changes logits before a token is chosen.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Answer:
         end_ids: frozenset[int],
         tokenizer: Tokenizer,
         matcher: Matcher | None,
+        hook: LogitsHook | None = None,
     ) -> None:
         self.sequence = sequence
         self.index = index
@@ -44,6 +46,7 @@ class Answer:
         self._limit = limit
         self._end_ids = end_ids
         self._matcher = matcher
+        self._hook = hook
         self._sampler = Sampler(params, index=index, seed=seed, prompt_ids=sequence.tokens)
         self._detokenizer = primed_detokenizer(tokenizer, sequence.tokens)
         self._stop = StopStrings(params.stop)
@@ -61,6 +64,8 @@ class Answer:
         params, tokens = self._params, self.sequence.tokens
         raw_V = None if params.logprobs is None else logits_V.copy()
         self._sampler.adjust(logits_V)
+        if self._hook is not None:
+            self._hook(tokens, logits_V)
         if self._matcher is not None:
             self._matcher.mask(logits_V)
         token = self._sampler.choose(logits_V, len(tokens))

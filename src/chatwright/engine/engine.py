@@ -4,10 +4,11 @@ import atexit
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
-from typing import Self
+from typing import Self, TypeVar
 
 from chatwright.engine.answer import Answer
 from chatwright.engine.beam import BeamRequest
@@ -17,12 +18,13 @@ from chatwright.engine.grammar import GrammarCompiler
 from chatwright.engine.params import Constraint, SamplingParams
 from chatwright.engine.request import Request, SampledRequest
 from chatwright.engine.runner import Runner
-from chatwright.engine.sampler import fresh_seed
+from chatwright.engine.sampler import LogitsHook, fresh_seed
 from chatwright.engine.sequence import Sequence as TokenSequence
 from chatwright.errors import ContextLengthError, EngineError, InputError, InvalidParameterError
 from chatwright.model.gpt import GPT
 from chatwright.tokenizer import Tokenizer
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -82,7 +84,14 @@ class Engine:
         # A daemon thread inside a native kernel while the interpreter is torn down crashes the process.
         atexit.register(self.close)
 
-    def submit(self, prompt_ids: Sequence[int], params: SamplingParams | None = None, *, owner: str = "") -> Generation:
+    def submit(
+        self,
+        prompt_ids: Sequence[int],
+        params: SamplingParams | None = None,
+        *,
+        owner: str = "",
+        hook: LogitsHook | None = None,
+    ) -> Generation:
         """Ask for an answer; returns at once (after compiling, where a constraint is new: that can take a second).
 
         The prompt may end in the middle of an answer, which is then continued without a seam.
@@ -91,6 +100,7 @@ class Engine:
             prompt_ids: the prompt, at least one token.
             params: how to sample and when to stop; None takes the defaults.
             owner: for whom; owners take turns, and share no cached memory with each other.
+            hook: changes the logits before each token is chosen, such as a watermark; log-probabilities do not show it.
         Raises:
             InputError: the prompt is empty.
             ContextLengthError: the prompt leaves no room for an answer; it is never shortened here.
@@ -100,9 +110,11 @@ class Engine:
         params = params or SamplingParams()
         self._check_prompt(prompt_ids, params)
         params.check_vocabulary(self.vocab_size)
+        if hook is not None and params.beam_width > 1:
+            raise InvalidParameterError("beam_width", "a beam search takes no hook: it searches, it does not sample")
         request_id = str(next(self._ids))
         generation = Generation(lambda _: self._do(partial(self._core.cancel, request_id)))
-        request = self._make_request(request_id, list(prompt_ids), params, owner, generation)
+        request = self._make_request(request_id, list(prompt_ids), params, owner, generation, hook)
         with self._changed:
             if self._closing:
                 raise EngineError("the engine is closed; make a new one")
@@ -124,6 +136,31 @@ class Engine:
         """
         self._grammars.matcher(constraint)
 
+    def call(self, function: Callable[[], T]) -> "Future[T]":
+        """Run something on the engine's thread, between two steps: for whoever wants the weights (:attr:`model`).
+
+        Answers in flight wait meanwhile, so keep it short.
+
+        Raises:
+            EngineError: the engine is closed.
+        """
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(function())
+            except BaseException as error:
+                future.set_exception(error)
+
+        with self._changed:
+            if self._closing:
+                raise EngineError("the engine is closed; make a new one")
+            self._inbox.append(run)
+            self._changed.notify()
+        return future
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """What is submitted within the block starts in one step, after it.
@@ -142,7 +179,7 @@ class Engine:
 
     @property
     def model(self) -> GPT | None:
-        """The weights as a module, as the runner holds them. To be run only while nobody else uses the engine."""
+        """The weights as a module, as the runner holds them. To be run by :meth:`call`, or while nobody else asks."""
         return self._runner.model
 
     @property
@@ -209,7 +246,13 @@ class Engine:
         return min(self.max_model_len, prompt_tokens + params.max_tokens)
 
     def _make_request(
-        self, request_id: str, prompt_ids: list[int], params: SamplingParams, owner: str, generation: Generation
+        self,
+        request_id: str,
+        prompt_ids: list[int],
+        params: SamplingParams,
+        owner: str,
+        generation: Generation,
+        hook: LogitsHook | None,
     ) -> Request:
         limit = self._limit(len(prompt_ids), params)
         end_ids = frozenset(params.stop_token_ids) | (frozenset() if params.ignore_eos else self.eos_ids)
@@ -234,6 +277,7 @@ class Engine:
                 end_ids=end_ids,
                 tokenizer=self.tokenizer,
                 matcher=matcher.copy() if matcher is not None else None,
+                hook=hook,
             )
             for index in range(params.n)
         ]

@@ -1,6 +1,6 @@
 """From a row of logits to one token.
 
-Order of operations, as in transformers: repetition, presence and frequency penalties, logit_bias, constraint,
+Order of operations, as in transformers: repetition, presence and frequency penalties, logit_bias, hook, constraint,
 temperature, top_k, top_p, min_p; then one uniform number picks the token by inversion of the cumulated probabilities.
 
 The number is a pure function of (seed, answer index, position in the sequence), not the next of a stream. So the same
@@ -9,6 +9,7 @@ request.
 """
 
 import secrets
+from collections.abc import Callable
 from hashlib import blake2b
 
 import numpy as np
@@ -19,6 +20,7 @@ from chatwright.engine.params import SamplingParams
 from chatwright.errors import EngineError
 
 Row = NDArray[np.float32]  # the logits of one position, shape [vocab_size]
+LogitsHook = Callable[[list[int], Row], None]  # the tokens so far, prompt included, and logits to be changed in place
 FORBIDDEN = np.float32(-np.inf)
 UNDERFLOW = np.float32(-87)
 BLOCK = 256  # width of the partial sums by which a token is found without cumulating the whole vocabulary

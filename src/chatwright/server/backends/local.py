@@ -1,11 +1,14 @@
 """The engine in this process as a backend: renders and tokenises off the event loop, submits, and reads the answer."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
+import numpy as np
 
 from chatwright.chat import Message
 from chatwright.engine.params import Constraint, SamplingParams
@@ -13,6 +16,7 @@ from chatwright.errors import InvalidParameterError
 from chatwright.loaded import LoadedModel
 from chatwright.model.digest import weights_digest
 from chatwright.server.backends.base import ChatRequest, Embeddings, Health, TextRequest
+from chatwright.server.backends.embedding import batches, mean_vectors, token_rows
 from chatwright.server.backends.local_answer import LocalAnswer
 from chatwright.server.backends.prompting import Prompter
 from chatwright.server.backends.reading import PlainReader, Reader
@@ -72,7 +76,18 @@ class LocalBackend:
 
     async def embed(self, inputs: Sequence[str | Sequence[int]], *, owner: str = "") -> Embeddings:
         """See :class:`~chatwright.server.backends.base.Backend`."""
-        raise InvalidParameterError("model", "this model gives no embeddings")
+        loaded = self._loaded
+        model = loaded.engine.model
+        if model is None:
+            raise InvalidParameterError("model", "this model gives no embeddings")
+        rows = await self._run(partial(token_rows, loaded.tokenizer, inputs, limit=loaded.engine.max_model_len))
+        vectors = np.empty((len(rows), model.config.hidden_size), np.float32)
+        for batch in batches(rows):
+            # A piece at a time on the engine's own thread: answers in flight go on in between, and no two threads
+            # ever use the device at once.
+            part: Future[np.ndarray] = loaded.engine.call(partial(mean_vectors, model, [rows[i] for i in batch]))
+            vectors[batch] = await asyncio.wrap_future(part)
+        return Embeddings(vectors, sum(map(len, rows)))
 
     async def encode(self, text: str) -> list[int]:
         """See :class:`~chatwright.server.backends.base.Backend`."""

@@ -25,9 +25,9 @@ from chatwright.server.backends.tool_prompt import in_words
 _EXACT_CHARS: Final = 1_000_000  # longer chats are counted by a sample: no model holds them
 _SAMPLE_CHARS: Final = 65_536
 
-_TAKEN: Final = frozenset(
-    "self template messages tools documents add_generation_prompt continue_final mask policy max_tokens".split()
-)
+_TAKEN: Final = {"self", "template", "messages", "tools", "documents", "add_generation_prompt", "continue_final"} | {
+    *("mask", "policy", "max_tokens")
+}
 
 Begins = Literal["start", "thoughts", "call"]
 
