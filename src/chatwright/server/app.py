@@ -1,7 +1,7 @@
 """The application: routes of every room, one form of error, and what starts and ends with the server."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib import import_module
@@ -26,6 +26,9 @@ ROUTERS: tuple[str, ...] = (
     "chatwright.server.files.routes",
     "chatwright.server.files.upload_routes",
     "chatwright.server.operations.routes",
+    "chatwright.server.accounts.routes",
+    "chatwright.server.accounts.me_routes",
+    "chatwright.server.accounts.admin_routes",
     "chatwright.server.limits.routes",
     "chatwright.server.openai.routes",
 )
@@ -92,11 +95,11 @@ def _path(location: Sequence[int | str], body: Any) -> str | None:
         return ".".join(map(str, location[1:])) or None
     path: list[str] = []
     for part in location[1:]:
-        within = isinstance(body, dict) and part in body
+        within = isinstance(body, Mapping) and part in body
         within = within or (isinstance(body, list) and isinstance(part, int) and part < len(body))
         if within:
             body = body[part]
-        if within or (part == location[-1] and isinstance(body, dict) and part != "[key]"):
+        if within or (part == location[-1] and isinstance(body, Mapping) and part != "[key]"):
             path.append(str(part))
     return ".".join(path)[:200] or None
 

@@ -79,7 +79,7 @@ async def test_a_bad_field_is_named(client: Client, form: dict[str, Any], param:
     async with client(accounts=False) as http:
         answer = await upload(http, **form)
     assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == param
+    assert answer.json()["error"]["param"] == param, answer.text
 
 
 async def test_a_file_expires(client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class NewUpload(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    bytes: int = Field(ge=1, lt=2**53, description="size of the whole file")
+    bytes: int = Field(strict=True, ge=1, lt=2**53, description="size of the whole file")
     filename: FileName
     mime_type: Annotated[str, StringConstraints(max_length=255), STORABLE]
     purpose: Purpose
