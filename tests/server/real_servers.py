@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis of the tests' own, on free ports of loopback: from the wheels of the test set-up, else the system's.
+"""PostgreSQL and Redis of the tests' own, on free ports of loopback; from the wheels of the set-up, else the system's.
 
 Nothing that they write survives them, so nothing is ever synchronised to disk.
 """
