@@ -4,7 +4,7 @@ Source:
     OpenAI API reference, https://platform.openai.com/docs/api-reference
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -149,6 +149,13 @@ class Logprob(TopLogprob):
             TopLogprob(token=other.token, logprob=finite(other.logprob), bytes=list(other.data)) for other in score.top
         ]
         return cls(token=score.token, logprob=finite(score.logprob), bytes=list(score.data), top_logprobs=top)
+
+
+def as_many(given: str | list[int] | list[str] | list[list[int]]) -> list[str] | list[list[int]]:
+    """One text, one list of token ids, or a list of either, as a list."""
+    if isinstance(given, str):
+        return [given]
+    return cast("list[str] | list[list[int]]", [given] if isinstance(given[0], int) else given)
 
 
 def finite(logprob: float) -> float:

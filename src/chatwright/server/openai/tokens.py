@@ -1,0 +1,85 @@
+"""``/tokenize``, ``/detokenize`` and ``/tokenizer_info``: what a model reads and writes in place of text.
+
+Source:
+    The form is that of vLLM's server, which the evaluation harness asks for by these paths.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from chatwright.chat import parse_messages
+from chatwright.server.openai.chat_shapes import ChatMessage
+from chatwright.server.openai.formats import MAX_TOOLS, Tool
+from chatwright.server.openai.shapes import ModelName, TokenId
+from chatwright.server.policy import allow
+from chatwright.server.principal import Principal
+from chatwright.server.services import services
+
+router = APIRouter(tags=["tokens"])
+
+
+class TokenizeRequest(BaseModel):
+    """What ``POST /tokenize`` takes: a text, or a chat to be counted."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    model: ModelName | None = None
+    prompt: str | None = None
+    messages: list[ChatMessage] | None = Field(None, min_length=1)
+    tools: list[Tool] | None = Field(None, max_length=MAX_TOOLS)
+    add_special_tokens: bool | None = Field(None, description="no effect: text never becomes a control token")
+
+    @model_validator(mode="after")
+    def _one(self) -> "TokenizeRequest":
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("give prompt or messages, one of them")
+        return self
+
+
+class Tokenized(BaseModel):
+    """What ``POST /tokenize`` answers; of a chat only the count, as the model's template makes the rest."""
+
+    count: int
+    max_model_len: int | None
+    tokens: list[int] | None
+
+
+class DetokenizeRequest(BaseModel):
+    """What ``POST /detokenize`` takes."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    model: ModelName | None = None
+    tokens: list[TokenId]
+
+
+class Detokenized(BaseModel):
+    """What ``POST /detokenize`` answers."""
+
+    prompt: str
+
+
+@router.post("/tokenize")
+async def tokenize(
+    body: TokenizeRequest, request: Request, principal: Annotated[Principal, allow("user", scope="inference")]
+) -> Tokenized:
+    """Token ids of a text, or how many a chat has."""
+    backend = (await services(request).answering.served(principal, body.model)).backend
+    if body.messages is not None:
+        messages = parse_messages([message.form() for message in body.messages])
+        tools = [tool.model_dump(exclude_none=True) for tool in body.tools or ()]
+        count = await backend.count(messages, tools)
+        return Tokenized(count=count, max_model_len=backend.context_length, tokens=None)
+    ids = await backend.encode(body.prompt or "")
+    return Tokenized(count=len(ids), max_model_len=backend.context_length, tokens=ids)
+
+
+@router.post("/detokenize")
+async def detokenize(
+    body: DetokenizeRequest, request: Request, principal: Annotated[Principal, allow("user", scope="inference")]
+) -> Detokenized:
+    """The text of token ids."""
+    backend = (await services(request).answering.served(principal, body.model)).backend
+    return Detokenized(prompt=await backend.decode(body.tokens))
