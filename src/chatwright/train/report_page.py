@@ -103,7 +103,8 @@ class _Page:
             others = {
                 key.removeprefix("eval_"): _number(value)
                 for key, value in stage.items()
-                if key.startswith("eval_") and key not in shown and isinstance(value, (int, float))
+                # Groups of a task, such as its skills, stand in the final evaluation's table.
+                if key.startswith("eval_") and "/" not in key and key not in shown and isinstance(value, (int, float))
             }
             if others:
                 parts.append(f"<h3>{_text(name)} · {self.say('on held-out data', '留出数据')}</h3>{_list(others)}")
