@@ -89,13 +89,14 @@ async def open_database(url: str | URL, *, backups: Path | None = None) -> Datab
         StorageError: the database cannot be reached, belongs to a newer version, or could not be migrated.
     """
     parsed = parse_database_url(url) if isinstance(url, str) else url
+    # Parameters are what people write: they stay out of errors, and so out of logs.
     if parsed.get_backend_name() == "sqlite":
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_async_engine(parsed, connect_args={"timeout": _BUSY_TIMEOUT_S})
+        engine = create_async_engine(parsed, hide_parameters=True, connect_args={"timeout": _BUSY_TIMEOUT_S})
         _prepare_sqlite(engine)
     else:
-        engine = create_async_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True)
+        engine = create_async_engine(parsed, hide_parameters=True, pool_size=10, max_overflow=20, pool_pre_ping=True)
     try:
         await migrate(engine, backups=backups)
     except BaseException:

@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from filelock import FileLock
+from filelock import AsyncFileLock
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -45,7 +45,7 @@ async def migrate(engine: AsyncEngine, *, backups: Path | None) -> None:
             async with engine.begin() as connection:
                 await connection.run_sync(_upgrade, None)
             return
-        with FileLock(f"{path}.migration-lock"):
+        async with AsyncFileLock(f"{path}.migration-lock"):
             async with engine.connect() as connection:
                 await connection.execution_options(chatwright_write=True)
                 await connection.run_sync(_upgrade, (Path(path), backups) if backups is not None else None)
