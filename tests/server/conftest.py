@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from chatwright.server.app import create_app
 from chatwright.server.settings import ServerSettings
@@ -18,6 +20,13 @@ from tests.server.real_servers import PostgreSQL, running_postgres, running_redi
 
 MakeSettings = Callable[..., ServerSettings]
 Client = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed as in earnest, only with less work: tests make many accounts."""
+    cheap = partial(Argon2Hasher, time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr("chatwright.server.accounts.passwords.Argon2Hasher", cheap)
 
 
 @pytest.fixture

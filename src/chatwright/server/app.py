@@ -31,6 +31,8 @@ ROUTERS: tuple[str, ...] = (
     "chatwright.server.accounts.admin_routes",
     "chatwright.server.limits.routes",
     "chatwright.server.openai.routes",
+    "chatwright.server.conversations.routes",
+    "chatwright.server.portability.routes",
 )
 
 

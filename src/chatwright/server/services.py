@@ -9,11 +9,13 @@ from fastapi import Request
 
 from chatwright.server.accounts import Accounts, AuditLog, RuntimeSettings, open_accounts
 from chatwright.server.answering import Answering, NoModeration
+from chatwright.server.conversations import Conversations, open_conversations
 from chatwright.server.database import Database, open_database
 from chatwright.server.files import Files, Uploads, open_files
 from chatwright.server.limits import Limiter, open_limiter
 from chatwright.server.models.pool import ModelPool
 from chatwright.server.operations.readiness import Readiness
+from chatwright.server.portability.importer import Importer, open_importer
 from chatwright.server.privacy import PrivacyPolicy, open_privacy
 from chatwright.server.settings import ServerSettings
 
@@ -32,6 +34,8 @@ class Services:
         limiter: who may take how much.
         models: that are served.
         answering: the way to an answer.
+        conversations: answers that are being written, turns, and chats that are not stored.
+        importer: brings conversations in.
         files, uploads: what people keep here.
         readiness: whether the server can do its work.
     """
@@ -45,6 +49,8 @@ class Services:
     limiter: Limiter
     models: ModelPool
     answering: Answering
+    conversations: Conversations
+    importer: Importer
     files: Files
     uploads: Uploads
     readiness: Readiness
@@ -62,14 +68,20 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
         home = settings.home.expanduser()
         database = await open_database(url or f"sqlite:///{home / 'chatwright.db'}", backups=home / "backups")
         stack.push_async_callback(database.close)
-        runtime = RuntimeSettings(database, settings)
         audit = AuditLog(database)
+        runtime = RuntimeSettings(database, settings, audit)
         accounts = await stack.enter_async_context(open_accounts(database, settings, runtime, audit))
         privacy = await stack.enter_async_context(open_privacy(settings, runtime))
         limiter = await stack.enter_async_context(open_limiter(settings, database))
         models = ModelPool(settings)
         stack.push_async_callback(models.close)
         answering = Answering(models, limiter, NoModeration(), privacy)
+        conversations = await stack.enter_async_context(
+            open_conversations(
+                database, accounts, models, answering, privacy, shutdown_seconds=settings.shutdown_seconds
+            )
+        )
+        importer = await stack.enter_async_context(open_importer(database, privacy, home / "imports"))
         files, uploads = await stack.enter_async_context(open_files(settings, database))
         readiness = Readiness(models, database)
         stack.push_async_callback(readiness.close)
@@ -83,6 +95,8 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
             limiter=limiter,
             models=models,
             answering=answering,
+            conversations=conversations,
+            importer=importer,
             files=files,
             uploads=uploads,
             readiness=readiness,

@@ -14,6 +14,7 @@ from chatwright.server.accounts.invitations import Invitations
 from chatwright.server.accounts.key_ring import KeyRing
 from chatwright.server.accounts.local import ensure_local_user
 from chatwright.server.accounts.passwords import Passwords
+from chatwright.server.accounts.profiles import Profiles
 from chatwright.server.accounts.registration import Registration
 from chatwright.server.accounts.runtime import RuntimeSettings
 from chatwright.server.accounts.sign_in import SignIn
@@ -38,6 +39,7 @@ class Accounts:
         signer: signs what browsers bring back.
         registration: new accounts.
         sign_in: sessions.
+        profiles: people's own accounts.
         directory: accounts as administrators manage them.
         key_ring: API keys.
         invitations: to sign up.
@@ -52,6 +54,7 @@ class Accounts:
         self.sign_in = SignIn(
             database, audit, passwords, throttle, self.signer, self.ending, session_days=settings.session_days
         )
+        self.profiles = Profiles(database, audit)
         self.directory = Directory(database, audit, passwords, self.ending)
         self.key_ring = KeyRing(database, audit, self.ending)
         self.invitations = Invitations(database, audit)

@@ -7,15 +7,18 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import delete, select
 
-from chatwright.errors import ConfigError
+from chatwright.server.accounts.audit import AuditLog
 from chatwright.server.database import Database
 from chatwright.server.database.tables import ServerSetting
+from chatwright.server.errors import ApiError
 from chatwright.server.identifiers import now_ms
+from chatwright.server.principal import Principal
 from chatwright.server.settings import ModerationPolicy, ServerSettings, SignUp
 
 log = logging.getLogger(__name__)
@@ -50,10 +53,12 @@ class RuntimeSettings:
     Args:
         database: holds what administrators changed.
         settings: of the start: what holds where nothing was changed.
+        audit: is told of every change.
     """
 
-    def __init__(self, database: Database, settings: ServerSettings) -> None:
+    def __init__(self, database: Database, settings: ServerSettings, audit: AuditLog) -> None:
         self._database = database
+        self._audit = audit
         given = {name: getattr(settings, name) for name in RuntimeValues.model_fields if hasattr(settings, name)}
         self.defaults = RuntimeValues(**given)
         self._values = self.defaults
@@ -78,30 +83,34 @@ class RuntimeSettings:
             )
             return {row.name: row.value for row in rows}
 
-    async def change(self, changes: dict[str, Any], *, by: str) -> RuntimeValues:
+    async def change(self, admin: Principal, changes: Mapping[str, Any]) -> RuntimeValues:
         """Set some of them.
 
         Args:
+            admin: who does it.
             changes: new values by name.
-            by: the name of who does it.
 
         Raises:
-            ConfigError: a name is unknown or a value is not allowed.
+            ApiError: 400 for an unknown name or a value that is not allowed; nothing is changed then.
         """
         try:
             RuntimeValues.model_validate({**self.defaults.model_dump(), **changes})
         except ValidationError as error:
             first = error.errors()[0]
-            raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            name = ".".join(map(str, first["loc"]))
+            raise ApiError(400, f"{name}: {first['msg']}", code="invalid_value", param=name) from None
         async with self._database.write() as session:
             for name, value in changes.items():
-                await session.merge(ServerSetting(name=name, value=value, changed_ms=now_ms(), changed_by=by))
+                row = ServerSetting(name=name, value=value, changed_ms=now_ms(), changed_by=admin.user_id)
+                await session.merge(row)
+            await self._audit.record(admin, "settings.change", detail=changes, session=session)
         return await self._fresh()
 
-    async def reset(self, name: str) -> RuntimeValues:
+    async def reset(self, admin: Principal, name: str) -> RuntimeValues:
         """Let the value of the start hold again."""
         async with self._database.write() as session:
             await session.execute(delete(ServerSetting).where(ServerSetting.name == name))
+            await self._audit.record(admin, "settings.reset", name, session=session)
         return await self._fresh()
 
     async def _fresh(self) -> RuntimeValues:

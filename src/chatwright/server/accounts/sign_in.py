@@ -13,7 +13,7 @@ from chatwright.server.accounts.sessions import NewSession
 from chatwright.server.accounts.signing import Signer
 from chatwright.server.accounts.throttle import Throttle
 from chatwright.server.database import Database
-from chatwright.server.database.tables import User
+from chatwright.server.database.tables import Session, User
 from chatwright.server.errors import ApiError
 from chatwright.server.identifiers import new_id
 from chatwright.server.principal import Principal
@@ -114,6 +114,11 @@ class SignIn:
             actor = Principal(user_id=user.id, name=user.name, address=caller.address)
             await self.audit.record(actor, "session.begin", session.row.id, session=db)
         return session
+
+    async def page(self, principal: Principal, *, limit: int, after: str | None = None) -> list[Session]:
+        """Somebody's sessions, newest first."""
+        async with self.database.read() as db:
+            return await sessions.of_user(db, principal.user_id, limit=limit, after=after)
 
     async def end(self, principal: Principal, session_id: str) -> bool:
         """Sign one of somebody's browsers out, and end its streams; false where there is no such session."""
