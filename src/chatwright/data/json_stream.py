@@ -1,11 +1,10 @@
 """JSON as it comes: strict about repeated keys, and a long list read piece by piece."""
 
 import codecs
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from chatwright.errors import InputError
 
@@ -41,13 +40,28 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
-def json_values(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, Any]]:
+class Readable(Protocol):
+    """A file of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to so many bytes; none at the end."""
+        ...
+
+
+def json_values(
+    file: Readable, path: Path, *, max_characters: int = _MAX_VALUE_CHARACTERS
+) -> Iterator[tuple[int, Any]]:
     """The elements of a list, or values one after another, each with the line it starts on; never all at once.
+
+    Args:
+        file: in UTF-8.
+        path: for messages.
+        max_characters: how long one value may be.
 
     Raises:
         InputError: at the first place that is not JSON; what follows it cannot be told apart.
     """
-    buffer = _Buffer(file, path)
+    buffer = _Buffer(file, path, max_characters)
     is_list = buffer.skip(_SPACE) == "["
     if is_list:
         buffer.position += 1
@@ -60,8 +74,8 @@ def json_values(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, Any]
 class _Buffer:
     """A window on the text of a file."""
 
-    def __init__(self, file: io.BufferedReader, path: Path) -> None:
-        self.file, self.path = file, path
+    def __init__(self, file: Readable, path: Path, max_characters: int) -> None:
+        self.file, self.path, self.max_characters = file, path, max_characters
         self.text = ""
         self.position = 0
         self.line = 1
@@ -99,8 +113,10 @@ class _Buffer:
             return value
 
     def _more(self, size: int) -> bool:
-        if len(self.text) - self.position > _MAX_VALUE_CHARACTERS:
-            raise InputError(f"{self.path}:{self.line}: one value is larger than 256 MiB")
+        if len(self.text) - self.position > self.max_characters:
+            raise InputError(
+                f"{self.path}:{self.line}: one value is longer than {self.max_characters >> 20} Mi characters"
+            )
         chunk = self.file.read(size)
         if not chunk:
             return False
