@@ -1,6 +1,5 @@
 """ChatGPT's export, read and written: a conversation is a ``mapping`` of nodes, each with a message or none."""
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -68,14 +67,14 @@ def parse_chatgpt(value: Mapping[str, Any], skipped: Skipped) -> PortableConvers
 
 def millis(seconds: object) -> int | None:
     """Seconds since 1970 as milliseconds; None for what is no time between the year 2000 and tomorrow."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         return None
-    value = int(seconds * 1000)
-    return value if _OLDEST_MS <= value <= now_ms() + _DAY_MS else None
+    value = seconds * 1000
+    return int(value) if _OLDEST_MS <= value <= now_ms() + _DAY_MS else None  # NaN and infinity are not between
 
 
 def _parents(mapping: Mapping[str, Any]) -> dict[str, str]:
-    """The parent of every node that has one: by its own word, else by that of the node that lists it as a child."""
+    """The parent of every node that has one: by its own word; where it says nothing, by who lists it as a child."""
     parents: dict[str, str] = {}
     for name, entry in mapping.items():
         children = entry.get("children") if isinstance(entry, Mapping) else None
@@ -83,9 +82,12 @@ def _parents(mapping: Mapping[str, Any]) -> dict[str, str]:
             if isinstance(child, str):
                 parents.setdefault(child, name)
     for name, entry in mapping.items():
-        parent = entry.get("parent") if isinstance(entry, Mapping) else None
-        if isinstance(parent, str) and parent in mapping:
-            parents[name] = parent
+        if isinstance(entry, Mapping) and "parent" in entry:
+            parent = entry["parent"]
+            if isinstance(parent, str):
+                parents[name] = parent
+            else:
+                parents.pop(name, None)
     return parents
 
 

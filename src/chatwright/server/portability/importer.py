@@ -205,7 +205,7 @@ class Importer:
     async def _import(self, job_id: str, path: Path) -> None:
         async with self._database.read() as session:
             job = await session.get(ImportJob, job_id)
-        if job is None:
+        if job is None or job.status != "running":
             raise _Over
         before = job.conversations  # of an attempt that was cut off; now they count as imported before
         reader = await anyio.to_thread.run_sync(_Reader, path, self._privacy)
