@@ -1,7 +1,6 @@
 """Databases are brought to the newest form, from every released one, on both kinds of database."""
 
 import asyncio
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, insert, inspect, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -20,41 +18,9 @@ from chatwright.server.database.base import Base
 from chatwright.server.database.engine import parse_database_url
 from chatwright.server.database.search_index import is_search_object
 from chatwright.server.database.tables import User
+from tests.server.operations.conftest import add_step
 
 REVISIONS = [step.revision for step in reversed(list(migrations.script_directory().walk_revisions()))]
-STEP = """
-import sqlalchemy as sa
-from alembic import op
-
-revision = "9000"
-down_revision = {before!r}
-branch_labels = depends_on = None
-
-
-def upgrade() -> None:
-    op.add_column("users", sa.Column("motto", sa.String(255), nullable=True))
-    {more}
-"""
-
-
-@pytest.fixture
-def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A release with one more step; the test writes the step with :func:`add_step`."""
-    folder = tmp_path / "migrations"
-    shutil.copytree(Path(migrations.__file__).parent, folder)
-    config = migrations.alembic_config
-
-    def moved() -> Config:
-        changed = config()
-        changed.set_main_option("script_location", str(folder))
-        return changed
-
-    monkeypatch.setattr(migrations, "alembic_config", moved)
-    return folder
-
-
-def add_step(release: Path, more: str = "pass") -> None:
-    (release / "versions" / "9000_a_motto.py").write_text(STEP.format(before=REVISIONS[-1], more=more))
 
 
 @pytest.mark.anyio
