@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import anyio
+import anyio.to_thread
 
 from chatwright.chat import Message
 from chatwright.server.backends.base import (
@@ -233,7 +234,7 @@ class Answering:
         served = await self._models.find(model, principal)
         await self._moderation.check_input(principal, served.name, _unanswered(request.messages))
         if served.is_upstream:
-            request = self._privacy.for_upstream(request)
+            request = await anyio.to_thread.run_sync(self._privacy.for_upstream, request)
         request = replace(request, owner=principal.user_id)
         tokens = await served.backend.count(request.messages, request.tools)
         _check_room(served, request.sampling, tokens if request.context_policy == "error" else 0, "messages")
@@ -256,7 +257,7 @@ class Answering:
         if texts:
             await self._moderation.check_input(principal, served.name, texts)
         if served.is_upstream:
-            requests = tuple(map(self._privacy.text_for_upstream, requests))
+            requests = tuple([await self._text_for_upstream(request) for request in requests])
         tokens = 0
         for request in requests:
             length = await _length(served.backend, request.prompt)
@@ -282,7 +283,8 @@ class Answering:
         """Vectors of texts, the model that made them, and headers for the HTTP answer. Raises as :meth:`chat`."""
         served = await self._models.find(model, principal)
         if served.is_upstream:
-            inputs = [self._text_for_upstream(text) if isinstance(text, str) else text for text in inputs]
+            leaving = [text if isinstance(text, str) else tuple(text) for text in inputs]
+            inputs = [(await self._text_for_upstream(TextRequest(text))).prompt for text in leaving]
         tokens = 0
         for text in inputs:
             tokens += await _length(served.backend, text)
@@ -300,10 +302,9 @@ class Answering:
         """The model itself, for what costs nothing, such as counting tokens. Raises ApiError as :meth:`chat`."""
         return await self._models.find(model, principal)
 
-    def _text_for_upstream(self, text: str) -> str:
-        prompt = self._privacy.text_for_upstream(TextRequest(text)).prompt
-        assert isinstance(prompt, str)
-        return prompt
+    async def _text_for_upstream(self, request: TextRequest) -> TextRequest:
+        # Finding names takes a model of its own: never on the event loop.
+        return await anyio.to_thread.run_sync(self._privacy.text_for_upstream, request)
 
     async def _admit(
         self,

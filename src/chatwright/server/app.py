@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from chatwright import __version__
 from chatwright.errors import ChatwrightError
 from chatwright.server.errors import ApiError, as_api_error
+from chatwright.server.guard import Guard, SecurityHeaders, refuse_unsafe_start
 from chatwright.server.operations.observe import Observe
 from chatwright.server.services import open_services
 from chatwright.server.settings import ServerSettings
@@ -37,7 +38,12 @@ ROUTERS: tuple[str, ...] = (
 
 
 def create_app(settings: ServerSettings) -> FastAPI:
-    """The ASGI application; its services open when the server starts."""
+    """The ASGI application; its services open when the server starts.
+
+    Raises:
+        ConfigError: the settings would open the server to everybody.
+    """
+    refuse_unsafe_start(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -53,13 +59,16 @@ def create_app(settings: ServerSettings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # it loads scripts from another host
         redoc_url=None,
+        redirect_slashes=False,  # one path, one route
     )
     for name in ROUTERS:
         app.include_router(import_module(name).router)
     app.add_exception_handler(ChatwrightError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(Guard, settings=settings)  # the last that is added is the outermost
     app.add_middleware(Observe)
+    app.add_middleware(SecurityHeaders, settings=settings)
     return app
 
 
@@ -86,7 +95,8 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     else:
         missing = first["type"] == "missing"
         code = "missing_required_parameter" if missing else "invalid_value"
-        message = f"{param}: {first['msg']}" if param else str(first["msg"])
+        told = str(first["msg"]).removeprefix("Value error, ")
+        message = f"{param}: {told}" if param else told
         answer = ApiError(400, message, code=code, param=param)
     return error_response(answer)
 

@@ -14,6 +14,7 @@ from chatwright.server.database import Database, open_database
 from chatwright.server.files import Files, Uploads, open_files
 from chatwright.server.limits import Limiter, open_limiter
 from chatwright.server.models.pool import ModelPool
+from chatwright.server.openai.responses_store import ResponseStore
 from chatwright.server.operations.readiness import Readiness
 from chatwright.server.portability.importer import Importer, open_importer
 from chatwright.server.privacy import PrivacyPolicy, open_privacy
@@ -34,6 +35,7 @@ class Services:
         limiter: who may take how much.
         models: that are served.
         answering: the way to an answer.
+        responses: of OpenAI's Responses API, as far as they are kept.
         conversations: answers that are being written, turns, and chats that are not stored.
         importer: brings conversations in.
         files, uploads: what people keep here.
@@ -49,6 +51,7 @@ class Services:
     limiter: Limiter
     models: ModelPool
     answering: Answering
+    responses: ResponseStore
     conversations: Conversations
     importer: Importer
     files: Files
@@ -95,6 +98,7 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
             limiter=limiter,
             models=models,
             answering=answering,
+            responses=ResponseStore(database, privacy),
             conversations=conversations,
             importer=importer,
             files=files,

@@ -17,7 +17,16 @@ from chatwright.server.openai.formats import (
     check_names,
     constraint_of,
 )
-from chatwright.server.openai.shapes import Logprob, Metadata, ModelName, Sampling, StreamOptions, TopLogprobs, Usage
+from chatwright.server.openai.shapes import (
+    JsonObject,
+    Logprob,
+    Metadata,
+    ModelName,
+    Sampling,
+    StreamOptions,
+    TopLogprobs,
+    Usage,
+)
 
 
 class ChatMessage(BaseModel):
@@ -28,7 +37,7 @@ class ChatMessage(BaseModel):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[dict[str, Any]] | None = Field(None, description="text, or parts of type text")
     name: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    tool_calls: list[JsonObject] | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
@@ -59,7 +68,7 @@ class ChatCompletionRequest(Sampling):
     parallel_tool_calls: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    chat_template_kwargs: dict[str, Any] | None = Field(
+    chat_template_kwargs: JsonObject | None = Field(
         None, max_length=32, description="variables of the model's chat template, such as enable_thinking"
     )
     continue_final_message: bool | None = Field(None, description="the last message is the beginning of the answer")
@@ -70,7 +79,7 @@ class ChatCompletionRequest(Sampling):
     metadata: Metadata | None = Field(None, description="no effect: answers are not stored here")
     store: bool | None = Field(None, description="no effect: see /v1/responses for answers that are stored")
     verbosity: Literal["low", "medium", "high"] | None = Field(None, description="no effect")
-    prediction: dict[str, Any] | None = Field(None, description="no effect")
+    prediction: JsonObject | None = Field(None, description="no effect")
 
     def chat(self) -> ChatRequest:
         """The chat to be answered.

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from chatwright.engine.params import Constraint
 from chatwright.server.errors import ApiError
+from chatwright.server.openai.shapes import JsonObject
 
 MAX_TOOLS: Final = 128
 FunctionName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_.-]{1,64}$")]
@@ -36,7 +37,7 @@ class JsonSchema(BaseModel):
 
     name: str = Field(min_length=1, max_length=64)
     description: str | None = None
-    definition: dict[str, Any] | None = Field(None, alias="schema")
+    definition: JsonObject | None = Field(None, alias="schema")
     strict: bool | None = Field(None, description="no effect: the answer always keeps to the schema")
 
 
@@ -59,7 +60,7 @@ class Function(BaseModel):
 
     name: FunctionName
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: JsonObject | None = None
     strict: bool | None = None
 
 

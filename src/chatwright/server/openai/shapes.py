@@ -4,9 +4,10 @@ Source:
     OpenAI API reference, https://platform.openai.com/docs/api-reference
 """
 
+import json
 from typing import Annotated, Any, Final, cast
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from chatwright.engine.params import MAX_LOGPROBS, MAX_N, MAX_STOP_CHARACTERS
 from chatwright.server.backends.base import TokenScore, TokenUsage
@@ -39,6 +40,17 @@ Metadata = Annotated[
 ]
 
 
+def _writable(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise ValueError("it holds a lone surrogate, NaN or an infinite number, or is nested too deeply") from None
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_writable)]  # of the caller's own form, such as a JSON Schema
+
+
 class Request(BaseModel):
     """Body of a request: types are what they say (no ``"1"`` for 1), numbers are finite, unknown fields are refused.
 
@@ -51,7 +63,7 @@ class Request(BaseModel):
     safety_identifier: str | None = Field(None, description="no effect")
     prompt_cache_key: str | None = Field(None, description="no effect: prefixes are cached by account")
     prompt_cache_retention: str | None = Field(None, description="no effect")
-    prompt_cache_options: dict[str, Any] | None = Field(None, description="no effect")
+    prompt_cache_options: JsonObject | None = Field(None, description="no effect")
     service_tier: str | None = Field(None, description="no effect: there is one")
 
 
