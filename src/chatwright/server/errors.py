@@ -47,7 +47,9 @@ class ApiError(ChatwrightError):
 
     def body(self) -> dict[str, Any]:
         """What the client reads: ``{"error": {"message", "type", "param", "code"}}``."""
-        return {"error": {"message": str(self), "type": self.type, "param": self.param, "code": self.code}}
+        error = {"message": str(self), "type": self.type, "param": self.param, "code": self.code}
+        # Both may repeat what the client sent, lone surrogates included, which no answer can carry.
+        return {"error": {key: text and text.encode(errors="replace").decode() for key, text in error.items()}}
 
 
 _TYPES = {
