@@ -67,9 +67,8 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
         ChatwrightError: something cannot be opened; the message says what to do.
     """
     async with AsyncExitStack() as stack:
-        url = settings.database_url.get_secret_value() if settings.database_url else None
         home = settings.home.expanduser()
-        database = await open_database(url or f"sqlite:///{home / 'chatwright.db'}", backups=home / "backups")
+        database = await open_database(settings.database_location(), backups=settings.home / "backups")
         stack.push_async_callback(database.close)
         audit = AuditLog(database)
         runtime = RuntimeSettings(database, settings, audit)

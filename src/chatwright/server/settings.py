@@ -139,6 +139,11 @@ class ServerSettings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
     @field_validator("api_key", "engine_key", "watermark_key")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
@@ -165,6 +170,12 @@ class ServerSettings(BaseSettings):
         given: dict[str, Any] = {**env_settings(), **init_settings()}
         home = Path(str(given.get("home") or home_dir())).expanduser()
         return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=home / FILE_NAME)
+
+    def database_location(self) -> str:
+        """URL of the database; it may hold a password."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.home / 'chatwright.db'}"
 
     def printable(self) -> dict[str, Any]:
         """Every setting as JSON; secrets as ``**********``, a password within a URL included."""
