@@ -53,6 +53,7 @@ class LiveAnswer:
         title: of the conversation, when one was made after this answer.
         closed: whether nothing more will come.
         viewers: how many watch.
+        changed: set, and replaced by a new one, with every change.
     """
 
     message_id: str
@@ -68,7 +69,7 @@ class LiveAnswer:
     title: str | None = None
     closed: bool = False
     viewers: int = 0
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, piece: Piece) -> None:
         """What the model wrote next."""
@@ -80,8 +81,8 @@ class LiveAnswer:
 
     def wake(self) -> None:
         """Tell the viewers that something has changed."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self.changed.set()
+        self.changed = asyncio.Event()
 
     def finish(self, final: Mapping[str, Any]) -> None:
         """The message is complete, as it is stored."""
@@ -105,7 +106,7 @@ class LiveAnswer:
     async def _events(self, seen: Seen) -> AsyncGenerator[Event, None]:
         admitted = done = titled = False
         while True:
-            changed = self._changed  # taken before reading: what changes meanwhile is not missed
+            changed = self.changed  # taken before reading: what changes meanwhile is not missed
             if not admitted and "model" in self.facts:
                 admitted = True
                 yield Event("status", {"status": "generating", **self.facts})
