@@ -32,7 +32,10 @@ ROUTERS: tuple[str, ...] = (
     "chatwright.server.accounts.admin_routes",
     "chatwright.server.limits.routes",
     "chatwright.server.openai.routes",
+    "chatwright.server.models.routes",
+    "chatwright.server.models.admin_routes",
     "chatwright.server.conversations.routes",
+    "chatwright.server.feedback.routes",
     "chatwright.server.portability.routes",
 )
 

@@ -1,4 +1,4 @@
-"""Asking, asking again, editing, continuing, comparing, stopping: the tree that comes of it, and what the model gets."""
+"""Asking, asking again, editing, continuing, comparing, stopping: the tree that comes of it, what the model gets."""
 
 import asyncio
 
