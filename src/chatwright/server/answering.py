@@ -14,13 +14,16 @@ from chatwright.server.backends.base import (
     Backend,
     ChatRequest,
     Embeddings,
+    NoTokenizer,
     Piece,
     TextRequest,
     TokenScore,
     TokenUsage,
+    estimated_tokens,
 )
 from chatwright.server.backends.joined import JoinedAnswer
 from chatwright.server.errors import ApiError
+from chatwright.server.operations import metrics
 from chatwright.server.principal import Principal
 
 PromptScores = tuple[TokenScore | None, ...]
@@ -166,6 +169,7 @@ class AdmittedAnswer:
         self._written = aiter(self._answer)
         self._shown = moderation.watch_output(principal, served.name, self._written)
         self._closed = False
+        metrics.answer_began(self.model)
 
     @property
     def usage(self) -> TokenUsage:
@@ -209,6 +213,7 @@ class AdmittedAnswer:
                         await pieces.aclose()
                 await self._admitted.settle(self._answer.usage)
             finally:
+                metrics.answer_ended(self.model, self._answer.usage)
                 await self._admission.__aexit__(None, None, None)
 
 
@@ -358,4 +363,9 @@ def _check_room(served: Served, sampling: Mapping[str, Any], prompt_tokens: int,
 
 
 async def _length(backend: Backend, prompt: str | Sequence[int]) -> int:
-    return len(await backend.encode(prompt)) if isinstance(prompt, str) else len(prompt)
+    if not isinstance(prompt, str):
+        return len(prompt)
+    try:
+        return len(await backend.encode(prompt))
+    except NoTokenizer:
+        return estimated_tokens(prompt)

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 ROUTERS: tuple[str, ...] = (
     "chatwright.server.files.routes",
     "chatwright.server.files.upload_routes",
+    "chatwright.server.jobs.routes",
     "chatwright.server.operations.routes",
     "chatwright.server.accounts.routes",
     "chatwright.server.accounts.me_routes",
@@ -37,6 +38,7 @@ ROUTERS: tuple[str, ...] = (
     "chatwright.server.conversations.routes",
     "chatwright.server.feedback.routes",
     "chatwright.server.portability.routes",
+    "chatwright.server.privacy.routes",
 )
 
 

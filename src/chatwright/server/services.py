@@ -12,12 +12,16 @@ from chatwright.server.answering import Answering, NoModeration
 from chatwright.server.conversations import Conversations, open_conversations
 from chatwright.server.database import Database, open_database
 from chatwright.server.files import Files, Uploads, open_files
+from chatwright.server.jobs import Jobs, open_jobs
 from chatwright.server.limits import Limiter, open_limiter
+from chatwright.server.models.administration import ModelAdministration
 from chatwright.server.models.pool import ModelPool
 from chatwright.server.openai.responses_store import ResponseStore
 from chatwright.server.operations.readiness import Readiness
 from chatwright.server.portability.importer import Importer, open_importer
 from chatwright.server.privacy import PrivacyPolicy, open_privacy
+from chatwright.server.privacy.erasure import Erasure
+from chatwright.server.privacy.retention import open_erasure
 from chatwright.server.settings import ServerSettings
 
 
@@ -34,11 +38,14 @@ class Services:
         privacy: what leaves the server and what is kept.
         limiter: who may take how much.
         models: that are served.
+        model_administration: what administrators do to them.
         answering: the way to an answer.
         responses: of OpenAI's Responses API, as far as they are kept.
         conversations: answers that are being written, turns, and chats that are not stored.
+        erasure: deletes what people leave behind.
         importer: brings conversations in.
         files, uploads: what people keep here.
+        jobs: fine-tuning.
         readiness: whether the server can do its work.
     """
 
@@ -50,12 +57,15 @@ class Services:
     privacy: PrivacyPolicy
     limiter: Limiter
     models: ModelPool
+    model_administration: ModelAdministration
     answering: Answering
     responses: ResponseStore
     conversations: Conversations
+    erasure: Erasure
     importer: Importer
     files: Files
     uploads: Uploads
+    jobs: Jobs
     readiness: Readiness
 
 
@@ -75,7 +85,7 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
         accounts = await stack.enter_async_context(open_accounts(database, settings, runtime, audit))
         privacy = await stack.enter_async_context(open_privacy(settings, runtime))
         limiter = await stack.enter_async_context(open_limiter(settings, database))
-        models = ModelPool(settings)
+        models = ModelPool(settings, database, runtime)
         stack.push_async_callback(models.close)
         answering = Answering(models, limiter, NoModeration(), privacy)
         conversations = await stack.enter_async_context(
@@ -85,6 +95,9 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
         )
         importer = await stack.enter_async_context(open_importer(database, privacy, home / "imports"))
         files, uploads = await stack.enter_async_context(open_files(settings, database))
+        jobs = await stack.enter_async_context(open_jobs(settings, database, files, privacy))
+        accounts.on_delete(files.erase)
+        erasure = await stack.enter_async_context(open_erasure(database, accounts, privacy))
         readiness = Readiness(models, database)
         stack.push_async_callback(readiness.close)
         yield Services(
@@ -96,12 +109,15 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
             privacy=privacy,
             limiter=limiter,
             models=models,
+            model_administration=ModelAdministration(models, runtime, audit),
             answering=answering,
             responses=ResponseStore(database, privacy),
             conversations=conversations,
+            erasure=erasure,
             importer=importer,
             files=files,
             uploads=uploads,
+            jobs=jobs,
             readiness=readiness,
         )
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from chatwright.chat import Message, Policy
 from chatwright.engine.params import Constraint
+from chatwright.server.errors import ApiError
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "cancelled"]
 
@@ -122,8 +123,15 @@ class Answer(Protocol):
         prompt_scores: one per token of the prompt (None for the first), where asked for, once the end has come.
     """
 
-    dropped_turns: int
-    prompt_scores: tuple[TokenScore | None, ...] | None
+    @property
+    def dropped_turns(self) -> int:
+        """See above."""
+        ...
+
+    @property
+    def prompt_scores(self) -> tuple[TokenScore | None, ...] | None:
+        """See above."""
+        ...
 
     @property
     def usage(self) -> TokenUsage:
@@ -137,6 +145,21 @@ class Answer(Protocol):
     def cancel(self) -> None:
         """Stop generating; free what it holds within a step. No effect on what is finished."""
         ...
+
+
+class NoTokenizer(ApiError):
+    """An upstream does not tell how it cuts texts into tokens; their number is an estimate then."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "the server behind this model tells nothing of its tokens", code="unsupported_by_model")
+
+
+def estimated_tokens(text: str) -> int:
+    """About how many tokens a text has: one for four bytes, which is four letters or one Chinese character and a third.
+
+    Quick however long the text is; a little high for Chinese, as an estimate for limits should be.
+    """
+    return -(-len(text.encode("utf-8", "surrogatepass")) // 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,15 +209,15 @@ class Backend(Protocol):
         ...
 
     async def encode(self, text: str) -> list[int]:
-        """Token ids of a text, in which no control token is recognised."""
+        """Token ids of a text, in which no control token is recognised. Raises NoTokenizer where they are not known."""
         ...
 
     async def decode(self, ids: Sequence[int]) -> str:
-        """The text of token ids."""
+        """The text of token ids. Raises NoTokenizer as :meth:`encode`."""
         ...
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> int:
-        """Tokens of the prompt that these messages make."""
+        """Tokens of the prompt that these messages make; an estimate where they are not known."""
         ...
 
     async def health(self) -> Health:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -42,7 +43,7 @@ class LocalBackend:
         self._threads = anyio.CapacityLimiter(4)
 
     @classmethod
-    def open(cls, source: str | None, **options: Any) -> "LocalBackend":
+    def open(cls, source: str | Path | None, **options: Any) -> "LocalBackend":
         """Load a model; takes as long as reading its weights. Arguments and errors of :meth:`LoadedModel.open`."""
         loaded = LoadedModel.open(source, **options)
         try:
@@ -55,6 +56,12 @@ class LocalBackend:
     def busy(self) -> bool:
         """Whether an answer is being written."""
         return self._loaded.engine.unfinished > 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of the weights. Memory for keys and values becomes resident only as it is used."""
+        model = self._loaded.engine.model
+        return 0 if model is None else sum(parameter.nbytes for parameter in model.parameters())
 
     async def chat(self, request: ChatRequest) -> LocalAnswer:
         """See :class:`~chatwright.server.backends.base.Backend`."""
@@ -85,7 +92,7 @@ class LocalBackend:
         for batch in batches(rows):
             # A piece at a time on the engine's own thread: answers in flight go on in between, and no two threads
             # ever use the device at once.
-            part: Future[np.ndarray] = loaded.engine.call(partial(mean_vectors, model, [rows[i] for i in batch]))
+            part: Future[Any] = loaded.engine.call(partial(mean_vectors, model, [rows[i] for i in batch]))
             vectors[batch] = await asyncio.wrap_future(part)
         return Embeddings(vectors, sum(map(len, rows)))
 

@@ -13,6 +13,7 @@ from chatwright.errors import ChatwrightError
 from chatwright.server.backends.base import Answer, ChatRequest, Embeddings, Health, TextRequest
 from chatwright.server.backends.local import LocalBackend
 from chatwright.server.errors import ApiError
+from chatwright.server.models.memory import NoRoom
 
 log = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = 30.0  # a model that cannot be loaded is not tried again for every request
@@ -128,6 +129,7 @@ class LocalModel:
             await backend.close()
             del backend
             gc.collect()  # weights hang in cycles of modules; the next model needs their memory now
+            self.memory_bytes = 0
 
     @asynccontextmanager
     async def _held(self, *, again: bool = False) -> AsyncIterator[LocalBackend]:
@@ -148,6 +150,8 @@ class LocalModel:
         loading = self._loading
         try:
             return await asyncio.shield(loading)  # who goes away does not take the model from those who wait
+        except NoRoom as error:
+            raise NoRoom from error  # everybody who waits gets an exception of their own
         except ChatwrightError:
             raise self._unavailable() from None
 
@@ -155,6 +159,8 @@ class LocalModel:
         started = time.monotonic()
         try:
             backend = await self._open(self)
+        except NoRoom:
+            raise
         except ChatwrightError as error:
             self._failure, self._failed_s = str(error), time.monotonic()
             log.error("model %s cannot be loaded: %s", self.name, error)

@@ -1,0 +1,261 @@
+"""Which models are served to whom, and how they share the memory."""
+
+import asyncio
+import shutil
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatwright.chat import Message
+from chatwright.errors import ModelFormatError
+from chatwright.server.app import create_app
+from chatwright.server.backends.base import ChatRequest
+from chatwright.server.backends.local import LocalBackend
+from chatwright.server.database.tables import ServedModel
+from chatwright.server.errors import ApiError
+from chatwright.server.identifiers import now_ms
+from chatwright.server.models.local_model import LocalModel
+from chatwright.server.models.memory import needs
+from chatwright.server.principal import Principal
+from chatwright.server.services import Services
+from tests.server.conftest import Client, MakeSettings, running
+
+ADMIN = Principal(user_id="admin", role="admin", channel="local")
+ADA = Principal(user_id="ada", role="user", channel="session")
+BOB = Principal(user_id="bob", role="user", channel="session")
+LONG = ChatRequest((Message("user", "hello"),), {"max_tokens": 400, "ignore_eos": True, "temperature": 0})
+Open = Callable[..., AbstractAsyncContextManager[Services]]
+
+
+@pytest.fixture
+def open_services_(make_settings: MakeSettings) -> Open:
+    """``async with open_services_() as services``: those of a running server."""
+
+    @asynccontextmanager
+    async def open_(**changes: Any) -> AsyncIterator[Services]:
+        async with running(create_app(make_settings(accounts=False, **changes))) as app:
+            yield app.state.services
+
+    return open_
+
+
+def entry(name: str, source: Path | str, **columns: Any) -> ServedModel:
+    given = {"kind": "local", "options": {}, "enabled": True, "version": "", "created_ms": now_ms()}
+    return ServedModel(name=name, source=str(source), **(given | columns))
+
+
+async def states(services: Services) -> dict[str, str]:
+    return {state.row.name: state.health.state for state in await services.models.states()}
+
+
+async def local(services: Services, name: str) -> LocalModel:
+    model = await services.models.backend(name, ADMIN)
+    assert isinstance(model, LocalModel)
+    return model
+
+
+@pytest.mark.anyio
+async def test_a_model_is_loaded_once_however_many_ask_at_once(
+    open_services_: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    original = LocalBackend.open.__func__  # type: ignore[attr-defined]
+
+    def counting(source: Path, **options: Any) -> LocalBackend:
+        opened.append(source)
+        backend: LocalBackend = original(LocalBackend, source, **options)
+        return backend
+
+    monkeypatch.setattr(LocalBackend, "open", counting)
+    async with open_services_() as services:
+        found = await asyncio.gather(*(services.models.find(None, ADA) for _ in range(20)))
+        assert {served.name for served in found} == {"tiny"}
+        assert found[0].backend.version
+        assert len(opened) == 1
+
+
+@pytest.mark.anyio
+async def test_whoever_goes_away_does_not_take_the_model_from_those_who_wait(
+    open_services_: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, begun = threading.Event(), threading.Event()
+    original = LocalBackend.open.__func__  # type: ignore[attr-defined]
+
+    def slow(source: Path, **options: Any) -> LocalBackend:
+        begun.set()
+        assert go.wait(30)
+        backend: LocalBackend = original(LocalBackend, source, **options)
+        return backend
+
+    monkeypatch.setattr(LocalBackend, "open", slow)
+    async with open_services_() as services:
+        first = asyncio.create_task(services.models.find(None, ADA))
+        second = asyncio.create_task(services.models.find(None, BOB))
+        assert await asyncio.to_thread(begun.wait, 30)
+        assert (await states(services))["tiny"] == "loading"
+        first.cancel()
+        go.set()
+        assert (await second).name == "tiny"
+        assert (await states(services))["tiny"] == "ready"
+
+
+@pytest.mark.anyio
+async def test_an_idle_model_leaves_when_another_needs_the_memory_and_one_in_use_never(
+    open_services_: Open, tiny_model_dir: Path
+) -> None:
+    room = needs(tiny_model_dir, device="cpu", dtype="float32", max_model_len=None, budget_bytes=64 << 20).total_bytes
+    async with open_services_(models_memory_bytes=64 << 20) as services:
+        object.__setattr__(services.settings, "models_memory_bytes", int(2.5 * room))
+        for name in ("second", "third"):
+            await services.models.registry.add(entry(name, tiny_model_dir))
+        await services.models.find("tiny", ADA)
+        served = await services.models.find("second", ADA)
+        await services.models.find("tiny", ADA)
+        await services.models.find("third", ADA)
+        assert await states(services) == {"tiny": "ready", "second": "unloaded", "third": "ready"}
+        # Found before, unloaded since: it is loaded again by whoever uses it.
+        answer = await served.backend.chat(LONG)
+        other = (
+            await (await local(services, "third")).chat(LONG) if (await states(services))["third"] == "ready" else None
+        )
+        busy = [name for name, state in (await states(services)).items() if state == "ready"]
+        assert "second" in busy
+        answers = [answer, *([other] if other is not None else [await (await local(services, "tiny")).chat(LONG)])]
+        unloaded = next(name for name, state in (await states(services)).items() if state == "unloaded")
+        with pytest.raises(ApiError) as refused:
+            await services.models.find(unloaded, ADA)
+        assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "5")
+        with pytest.raises(ApiError, match="in use"):
+            await services.models.unload("second")
+        for running_answer in answers:
+            pieces = [piece async for piece in running_answer]
+            assert pieces[-1].finish_reason == "length"
+        assert (await services.models.find(unloaded, ADA)).name == unloaded  # what was full is not broken
+
+
+@pytest.mark.anyio
+async def test_a_model_that_cannot_be_loaded_is_reported_and_not_tried_by_everybody(
+    open_services_: Open, tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_model_dir, broken)
+    (broken / "model.safetensors").write_bytes(b"nothing of the kind")
+    async with open_services_() as services:
+        await services.models.registry.add(entry("broken", broken))
+        with pytest.raises(ApiError) as refused:
+            await services.models.find("broken", ADA)
+        assert refused.value.status == 503
+        assert str(broken) not in str(refused.value)
+        health = await (await local(services, "broken")).health()
+        assert health.state == "failed"
+        assert "safetensors" in health.detail
+        tries = []
+
+        def fail(source: Path, **options: Any) -> LocalBackend:
+            tries.append(source)
+            raise ModelFormatError("still broken")
+
+        monkeypatch.setattr(LocalBackend, "open", fail)
+        for _ in range(3):
+            with pytest.raises(ApiError):
+                await services.models.find("broken", ADA)
+        assert not tries
+        with pytest.raises(ApiError):
+            await services.models.load("broken")  # an administrator may try again at once
+        assert len(tries) == 1
+        assert (await services.models.find("tiny", ADA)).name == "tiny"
+
+
+@pytest.mark.anyio
+async def test_case_8_names_of_models_are_never_paths(open_services_: Open, tiny_model_dir: Path) -> None:
+    async with open_services_() as services:
+        for name in (str(tiny_model_dir), "../tiny", "./tiny", "tiny/", "TINY", "tiny\0", "", "smollm2-360m-instruct"):
+            with pytest.raises(ApiError) as refused:
+                await services.models.find(name, ADMIN)
+            assert (refused.value.status, refused.value.code) == (404, "model_not_found")
+
+
+@pytest.mark.anyio
+async def test_case_1_a_fine_tune_is_its_owners_and_the_administrators(
+    open_services_: Open, tiny_model_dir: Path
+) -> None:
+    async with open_services_() as services:
+        models = services.models
+        await models.registry.add(entry("ft:ada/one", tiny_model_dir, owner_id="ada", parent="tiny"))
+        removed: list[str] = []
+
+        async def on_remove(row: ServedModel) -> None:
+            removed.append(row.name)
+
+        models.on_remove.append(on_remove)
+        for principal, sees in ((ADA, True), (BOB, False), (ADMIN, True), (Principal(), False)):
+            assert ("ft:ada/one" in [row.name for row in await models.list(principal)]) == sees
+        with pytest.raises(ApiError) as hidden:
+            await models.find("ft:ada/one", BOB)
+        with pytest.raises(ApiError) as absent:
+            await models.find("ft:ada/two", BOB)
+        assert str(hidden.value).replace("one", "two") == str(absent.value)
+        with pytest.raises(ApiError) as refused:
+            await models.remove("ft:ada/one", BOB)
+        assert refused.value.status == 404
+        with pytest.raises(ApiError) as refused:
+            await models.remove("tiny", ADA)
+        assert refused.value.status == 403
+        await models.find("ft:ada/one", ADA)
+        await models.remove("ft:ada/one", ADA)
+        assert removed == ["ft:ada/one"]
+        with pytest.raises(ApiError):
+            await models.find("ft:ada/one", ADA)
+
+
+@pytest.mark.anyio
+async def test_models_in_openais_form(client: Client, tiny_model_dir: Path) -> None:
+    async with client(accounts=False) as http:
+        made = await http.post(
+            "/api/admin/models",
+            json={"name": "team/tiny-2", "source": str(tiny_model_dir), "options": {"max_model_len": 256}},
+        )
+        assert made.status_code == 201, made.text
+        listed = (await http.get("/v1/models")).json()
+        assert [model["id"] for model in listed["data"]] == ["tiny", "team/tiny-2"]
+        for path in ("/v1/models/team/tiny-2", "/v1/models/team%2Ftiny-2"):
+            model = (await http.get(path)).json()
+            assert (model["object"], model["max_model_len"]) == ("model", 256)
+        missing = await http.get("/v1/models/nothing")
+        assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
+        assert (await http.delete("/v1/models/tiny")).status_code == 403
+
+
+@pytest.mark.anyio
+async def test_administration_of_models(client: Client, tiny_model_dir: Path) -> None:
+    async with client(accounts=False) as http:
+        body = {"name": "second", "source": str(tiny_model_dir)}
+        assert (await http.post("/api/admin/models", json=body)).status_code == 201
+        assert (await http.post("/api/admin/models", json=body)).status_code == 409
+        assert (await http.post("/api/admin/models", json=body | {"name": "tiny"})).status_code == 409
+        for wrong in ({"source": "/no/such/model"}, {"kind": "upstream"}, {"options": {"dtype": "int1"}}, {"name": ""}):
+            answer = await http.post("/api/admin/models", json={"name": "third", "source": "x"} | wrong)
+            assert answer.status_code == 400, answer.text
+        loaded = (await http.post("/api/admin/models/second/load")).json()
+        assert loaded["state"] == "ready"
+        assert loaded["memory_bytes"] > 0
+        assert loaded["context_length"] == 512
+        assert (await http.post("/api/admin/models/second/default")).json()["is_default"] is True
+        assert (await http.get("/v1/models")).json()["data"][0]["id"] == "second"
+        changed = await http.patch("/api/admin/models/second", json={"options": {"max_model_len": 128}})
+        assert changed.json()["options"] == {"max_model_len": 128}
+        assert (await http.post("/api/admin/models/second/load")).json()["context_length"] == 128
+        assert (await http.post("/api/admin/models/second/unload")).json()["state"] == "unloaded"
+        assert (await http.patch("/api/admin/models/tiny", json={"enabled": False})).status_code == 409
+        assert (await http.patch("/api/admin/models/second", json={"enabled": False})).json()["enabled"] is False
+        assert (await http.get("/v1/models/second")).status_code == 404
+        assert (await http.delete("/api/admin/models/second")).status_code == 204
+        assert (await http.get("/api/admin/models/second")).status_code == 404
+        names = [model["name"] for model in (await http.get("/api/admin/models")).json()["data"]]
+        assert names == ["tiny"]
+        actions = [entry["action"] for entry in (await http.get("/api/admin/audit")).json()["data"]]
+        assert {"model.add", "model.change", "model.remove", "settings.change"} <= set(actions)
