@@ -90,7 +90,7 @@ class Files:
             raise not_found("file", file_id)
         return row, path
 
-    async def list(
+    async def listed(
         self, principal: Principal, *, limit: int, after: str | None, newest_first: bool, purpose: str | None
     ) -> tuple[list[StoredFile], bool]:
         """Somebody's files, and whether there are more; ``after`` is the id before the first."""

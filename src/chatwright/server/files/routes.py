@@ -57,7 +57,7 @@ async def list_files(
     purpose: Purpose | Literal["fine-tune-results"] | None = None,
 ) -> FileList:
     """List files, the newest first unless asked otherwise."""
-    rows, has_more = await files.list(
+    rows, has_more = await files.listed(
         principal, limit=limit, after=after, newest_first=order == "desc", purpose=purpose
     )
     return FileList.of(rows, has_more=has_more)

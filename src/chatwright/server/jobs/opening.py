@@ -1,0 +1,48 @@
+"""The service of jobs, and the supervisor that does them while the server runs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from chatwright.server.database import Database
+from chatwright.server.files import Files
+from chatwright.server.jobs.base_model import BaseModels
+from chatwright.server.jobs.folder import JobFolder
+from chatwright.server.jobs.jobs import Jobs
+from chatwright.server.jobs.supervision import Workshop
+from chatwright.server.jobs.supervisor import Supervisor
+from chatwright.server.privacy import PrivacyPolicy
+from chatwright.server.settings import ServerSettings
+
+
+@asynccontextmanager
+async def open_jobs(
+    settings: ServerSettings, database: Database, files: Files, privacy: PrivacyPolicy
+) -> AsyncIterator[Jobs]:
+    """Jobs, done while the block lasts.
+
+    Args:
+        settings: where runs lie, and how many at a time.
+        database, files: of the server.
+        privacy: what may be trained on.
+    """
+    runs = (settings.runs_dir or settings.home / "runs").expanduser().resolve()
+    workshop = Workshop(
+        database=database,
+        files=files,
+        models=BaseModels(database, settings),
+        folder_of=lambda job_id: JobFolder(runs / job_id),
+        device=settings.device,
+        redact=privacy.for_training,
+    )
+    if not settings.max_fine_tuning_jobs:  # another machine does them
+        yield Jobs(workshop, None)
+        return
+    supervisor = Supervisor(workshop, runs, max_training=settings.max_fine_tuning_jobs)
+    working = asyncio.create_task(supervisor.run())
+    try:
+        yield Jobs(workshop, supervisor)
+    finally:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
