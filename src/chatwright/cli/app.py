@@ -16,6 +16,7 @@ from chatwright.errors import ChatwrightError, ConfigError, InputError, InvalidP
 COMMANDS = {
     "chat": "chatwright.cli.chat",
     "serve": "chatwright.cli.serve",
+    "admin": "chatwright.cli.admin",
     "models": "chatwright.cli.models",
     "data": "chatwright.cli.data",
     "train": "chatwright.cli.train",
