@@ -38,6 +38,7 @@ ROUTERS: tuple[str, ...] = (
     "chatwright.server.conversations.routes",
     "chatwright.server.feedback.routes",
     "chatwright.server.portability.routes",
+    "chatwright.server.page.routes",
     "chatwright.server.privacy.routes",
 )
 

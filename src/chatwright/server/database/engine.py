@@ -55,6 +55,16 @@ class Database:
             yield session
             await session.commit()
 
+    async def empty_log(self) -> None:
+        """Move everything from SQLite's write-ahead log to the file and empty it: deleted text would stay in it.
+
+        Where a reader holds it, it is emptied the next time.
+        """
+        async with self.engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # not within a transaction, where it cannot be
+
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
@@ -115,6 +125,7 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA secure_delete=ON")  # what people delete is overwritten, not only unlinked
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
+
 from chatwright.server.database.search_index import create_search_index
 
 revision: str = "0001"
