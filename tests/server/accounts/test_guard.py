@@ -13,14 +13,40 @@ from chatwright.server.app import create_app
 from chatwright.server.guard.places import Places
 from tests.server.conftest import Client, MakeSettings
 
-OTHER_HOSTS = """
-evil.example 127.0.0.1.evil.example localhost. evil@127.0.0.1 127.0.0.1:8000:1 127.0.0.1/x 192.168.1.1 [::1
-localhost:999999 127.0.0.1,evil.example LOCALHOST.evil.example
-""".split()
-OTHER_SPELLINGS = """
-//api/me /api//me /./api/me /api/x/../me /api/%2e%2e/api/me /%2e/api/me /api%2Fme /api%5cme /api/me. /api/me/ /API/me
-/Api/Me /api/me%00 /api/me%0a /api/me;x /api/me%20 /api/.%2e/me /api/%2fme /api/me%2f
-""".split()
+OTHER_HOSTS = [
+    "evil.example",
+    "127.0.0.1.evil.example",
+    "localhost.",
+    "evil@127.0.0.1",
+    "127.0.0.1:8000:1",
+    "127.0.0.1/x",
+    "192.168.1.1",
+    "[::1",
+    "localhost:999999",
+    "127.0.0.1,evil.example",
+    "LOCALHOST.evil.example",
+]
+OTHER_SPELLINGS = [
+    "//api/me",
+    "/api//me",
+    "/./api/me",
+    "/api/x/../me",
+    "/api/%2e%2e/api/me",
+    "/%2e/api/me",
+    "/api%2Fme",
+    "/api%5cme",
+    "/api/me.",
+    "/api/me/",
+    "/API/me",
+    "/Api/Me",
+    "/api/me%00",
+    "/api/me%0a",
+    "/api/me;x",
+    "/api/me%20",
+    "/api/.%2e/me",
+    "/api/%2fme",
+    "/api/me%2f",
+]
 NO_REQUESTS = [
     *(b"[" * 100_000, b'{"a":' * 100_000, b"", b"null", b"[]", b"NaN", b"\xff\xfe", b'"\\ud800"', b'{"\\ud800": 1}'),
     *(b'{"name": ' + b"9" * 5000 + b', "password": 1e999}', b'{"name": null, "password": {}}'),
