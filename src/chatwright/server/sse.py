@@ -123,15 +123,31 @@ class EventStream(Response):
 def until_disconnect(receive: Receive) -> Iterator[None]:
     """Cancel what is within the block when the client goes, and leave the block quietly.
 
+    The task is cancelled once, as ``asyncio.timeout`` does it: what cleans up after itself may wait for something,
+    which a cancel scope of anyio would cancel again and again.
+
     Args:
         receive: of a request whose body has been read.
     """
-    with anyio.CancelScope() as scope:
-        watcher = asyncio.create_task(_cancel_at_disconnect(receive, scope))
-        try:
-            yield
-        finally:
-            watcher.cancel()
+    task = asyncio.current_task()
+    assert task is not None
+    already, gone = task.cancelling(), False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not (gone and task.uncancel() <= already):  # somebody else cancels, too
+            raise
+    finally:
+        watcher.cancel()
 
 
 async def unless_disconnected(receive: Receive, work: Awaitable[T]) -> T:
@@ -143,9 +159,3 @@ async def unless_disconnected(receive: Receive, work: Awaitable[T]) -> T:
     with until_disconnect(receive):
         return await work
     raise ApiError(499, "the client closed the connection", code="client_closed_request")
-
-
-async def _cancel_at_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
