@@ -48,7 +48,7 @@ def _wanted_metadata(request: Request) -> dict[str, str]:
 
 @router.post("", response_model=JobObject)
 async def create(principal: Caller, jobs: TheJobs, body: NewJob) -> JobObject:
-    """Have a model fine-tuned. Its files are checked first; where a line cannot be used, the job fails and says which."""
+    """Have a model fine-tuned. Its files are checked first: where a line is of no use, the job fails and says which."""
     return JobObject.of(await jobs.create(principal, body))
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chatwright.chat import Message
+from chatwright.data.files import decoded, numbered_lines, open_bytes
 from chatwright.data.formats import parse_row
-from chatwright.data.records import Reading, Record, read_records
+from chatwright.data.json_stream import parse_json
 from chatwright.data.rows import Dialogue, Preference, Row
 from chatwright.errors import InputError
 
@@ -21,16 +22,20 @@ KINDS: Mapping[Method, type[Dialogue | Preference]] = {"supervised": Dialogue, "
 
 
 def training_rows(path: Path, method: Method) -> Iterator[tuple[int, Row]]:
-    """Every row of a ``.jsonl`` file with the number of its line, from 1.
+    """Every row of a file of JSON lines with the number of its line, from 1.
 
     Raises:
         InputError: a line cannot be learned from; the message begins with its number.
     """
-    for record in read_records(path, Reading()):
-        try:
-            yield record.number, _row(record, method)
-        except InputError as error:
-            raise InputError(f"line {record.number}: {error}") from error
+    with open_bytes(path) as file:
+        for number, line in numbered_lines(file):
+            try:
+                if line is None:
+                    raise InputError("it is longer than 64 MiB")
+                if line.strip():
+                    yield number, _row(parse_json(decoded(line, repair=False)), method)
+            except InputError as error:
+                raise InputError(f"line {number}: {error}") from error
 
 
 def written(row: Row, redact: Redact) -> str:
@@ -48,10 +53,7 @@ def written(row: Row, redact: Redact) -> str:
     return json.dumps(value, ensure_ascii=False) + "\n"
 
 
-def _row(record: Record, method: Method) -> Row:
-    if record.error:
-        raise InputError(record.error)
-    value = record.value
+def _row(value: Any, method: Method) -> Row:
     if not isinstance(value, Mapping):
         raise InputError(f"it is a {type(value).__name__}; every line must be an object")
     kind = KINDS[method]

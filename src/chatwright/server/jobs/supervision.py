@@ -9,11 +9,13 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import anyio.to_thread
+from sqlalchemy.exc import SQLAlchemyError
 
 from chatwright.errors import ChatwrightError
 from chatwright.server.database import Database
@@ -75,13 +77,29 @@ class Supervision:
 
     async def validate(self) -> None:
         """Check the files; the job is queued then, or has failed."""
-        if await self._prepare():
-            await self._move((repository.VALIDATING,), "Files validated, moving job to queued state", status="queued")
+        async with self._bugs_end_the_job():
+            if await self._prepare():
+                message = "Files validated, moving job to queued state"
+                await self._move((repository.VALIDATING,), message, status=repository.QUEUED)
 
     async def train(self) -> None:
         """Train until the job has ended or is paused. Cancelled, it leaves the training process to save and stop."""
-        if not await anyio.to_thread.run_sync(lambda: self._folder.is_prepared) and not await self._prepare():
-            return
+        async with self._bugs_end_the_job():
+            if await anyio.to_thread.run_sync(lambda: self._folder.is_prepared) or await self._prepare():
+                await self._train()
+
+    @asynccontextmanager
+    async def _bugs_end_the_job(self) -> AsyncIterator[None]:
+        """What nobody has thought of would happen again and again; a database that is away will be back."""
+        try:
+            yield
+        except (SQLAlchemyError, OSError):
+            raise
+        except Exception as error:
+            log.exception("a bug of Chatwright ended the fine-tuning job %s: %s", self._id, type(error).__name__)
+            await self._fail("internal_error", "this is a bug of the server; its log has the details")
+
+    async def _train(self) -> None:
         began = await self._move((repository.QUEUED,), "Fine-tuning job started", status=repository.RUNNING)
         deaths = 0
         while (job := await self._job()) is not None and job.status == repository.RUNNING:
