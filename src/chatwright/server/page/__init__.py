@@ -1,0 +1,1 @@
+"""The web page, as it was built from ``web/``: files beside this one, in ``dist``. Knows nothing of what they show."""

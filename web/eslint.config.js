@@ -1,0 +1,8 @@
+import reactHooks from "eslint-plugin-react-hooks";
+import tseslint from "typescript-eslint";
+
+export default tseslint.config(
+  { ignores: ["node_modules", "src/api/generated", "dev-dist"] },
+  ...tseslint.configs.strict,
+  reactHooks.configs.flat["recommended-latest"],
+);

@@ -1,0 +1,6 @@
+import { useTranslation } from "react-i18next";
+
+export function AdminPage() {
+  const { t } = useTranslation();
+  return <h1 className="p-6 text-xl font-semibold">{t("app.name")}</h1>;
+}

@@ -1,0 +1,47 @@
+import { fileURLToPath } from "node:url";
+
+import tailwindcss from "@tailwindcss/vite";
+import react from "@vitejs/plugin-react";
+import { VitePWA } from "vite-plugin-pwa";
+import { defineConfig } from "vitest/config";
+
+const SERVER = process.env.CHATWRIGHT_SERVER ?? "http://127.0.0.1:8000";
+
+export default defineConfig({
+  plugins: [
+    react(),
+    tailwindcss(),
+    VitePWA({
+      registerType: "autoUpdate",
+      injectRegister: "script-defer", // a file of ours: the content security policy allows no inline script
+      includeAssets: ["icon.svg"],
+      manifest: {
+        name: "Chatwright",
+        short_name: "Chatwright",
+        description: "A ChatGPT of one's own",
+        start_url: "/",
+        display: "standalone",
+        background_color: "#ffffff",
+        theme_color: "#ffffff",
+        icons: [{ src: "/icon.svg", sizes: "any", type: "image/svg+xml", purpose: "any" }],
+      },
+      workbox: {
+        // The shell opens offline and says so; conversations are never kept by the browser's cache.
+        globPatterns: ["index.html", "assets/{index,react,router}-*.{js,css}", "icon.svg"],
+        navigateFallback: "/index.html",
+        navigateFallbackDenylist: [/^\/api\//, /^\/v1\//, /^\/(health|ready|metrics|openapi\.json)/],
+      },
+    }),
+  ],
+  resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
+  build: {
+    outDir: "../src/chatwright/server/page/dist",
+    emptyOutDir: true,
+    target: "es2023",
+    sourcemap: false,
+    assetsInlineLimit: 0, // data: URLs would need a wider content security policy
+    chunkSizeWarningLimit: 900,
+  },
+  server: { proxy: { "/api": SERVER, "/v1": SERVER, "/tokenize": SERVER } },
+  test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}"] },
+});
