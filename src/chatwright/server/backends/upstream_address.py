@@ -14,6 +14,7 @@ import httpx
 from chatwright.errors import InvalidParameterError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _NEVER: Final = "link-local, where clouds keep the credentials of their machines"
 
 
@@ -45,6 +46,8 @@ def refusal(address: Address, *, allow_private: bool) -> str | None:
     """
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
         if inner is not None:
             return refusal(inner, allow_private=allow_private)
     if address.is_link_local:
