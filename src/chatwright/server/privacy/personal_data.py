@@ -29,7 +29,7 @@ from chatwright.server.database.tables import (
 )
 
 # Conversations go out in their own form. Ended accesses are messages between processes, gone after a day.
-OTHERWISE: Final = frozenset({"conversations", "messages", "ended_accesses"})
+OTHERWISE: Final = frozenset({"conversations", "messages", "ended_access"})
 
 
 @dataclass(frozen=True, slots=True)
