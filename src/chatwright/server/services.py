@@ -9,6 +9,7 @@ from fastapi import Request
 
 from chatwright.server.accounts import Accounts, AuditLog, RuntimeSettings, open_accounts
 from chatwright.server.answering import Answering, NoModeration
+from chatwright.server.attachments.reading import AttachmentReader
 from chatwright.server.conversations import Conversations, open_conversations
 from chatwright.server.database import Database, open_database
 from chatwright.server.files import Files, Uploads, open_files
@@ -42,6 +43,7 @@ class Services:
         answering: the way to an answer.
         responses: of OpenAI's Responses API, as far as they are kept.
         conversations: answers that are being written, turns, and chats that are not stored.
+        attachments: reads files that go with a question.
         erasure: deletes what people leave behind.
         importer: brings conversations in.
         files, uploads: what people keep here.
@@ -61,6 +63,7 @@ class Services:
     answering: Answering
     responses: ResponseStore
     conversations: Conversations
+    attachments: AttachmentReader
     erasure: Erasure
     importer: Importer
     files: Files
@@ -95,7 +98,8 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
         )
         importer = await stack.enter_async_context(open_importer(database, privacy, home / "imports"))
         files, uploads = await stack.enter_async_context(open_files(settings, database))
-        jobs = await stack.enter_async_context(open_jobs(settings, database, files, privacy))
+        jobs = await stack.enter_async_context(open_jobs(settings, database, files, models, privacy))
+        accounts.on_delete(jobs.erase)
         accounts.on_delete(files.erase)
         erasure = await stack.enter_async_context(open_erasure(database, accounts, privacy))
         readiness = Readiness(models, database)
@@ -113,6 +117,7 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
             answering=answering,
             responses=ResponseStore(database, privacy),
             conversations=conversations,
+            attachments=AttachmentReader(),
             erasure=erasure,
             importer=importer,
             files=files,
