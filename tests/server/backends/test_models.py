@@ -256,3 +256,20 @@ async def test_administration_of_models(client: Client, tiny_model_dir: Path) ->
         assert names == ["tiny"]
         actions = [entry["action"] for entry in (await http.get("/api/admin/audit")).json()["data"]]
         assert {"model.add", "model.change", "model.remove", "settings.change"} <= set(actions)
+
+
+@pytest.mark.anyio
+async def test_answers_carry_the_watermark_where_it_is_on(client: Client) -> None:
+    async with client(accounts=False, watermark_key="a secret of this server") as http:
+        question = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 300, "seed": 1}
+        answered = await http.post("/v1/chat/completions", json=question)
+        assert answered.status_code == 200, answered.text
+        answer = answered.json()["choices"][0]["message"]["content"]
+        found = (await http.post("/v1/watermark/detect", json={"text": answer})).json()
+        assert found["model"] == "tiny"
+        assert found["p_value"] < 1e-3
+        plain = (await http.post("/v1/watermark/detect", json={"text": "Nobody marked these few words."})).json()
+        assert plain["p_value"] > 1e-3
+    async with client(accounts=False) as http:
+        refused = await http.post("/v1/watermark/detect", json={"text": answer})
+        assert refused.json()["error"]["code"] == "watermark_off"

@@ -171,6 +171,17 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenizerFacts:
+    """What a client must know of a tokenizer to prepare prompts itself."""
+
+    vocab_size: int
+    bos_token: str | None
+    eos_token: str | None
+    pad_token: str | None
+    chat_template: str
+
+
+@dataclass(frozen=True, slots=True)
 class Embeddings:
     """Vectors, float32 [N, D], each of length 1, and how many tokens were read."""
 
@@ -214,6 +225,10 @@ class Backend(Protocol):
 
     async def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids. Raises NoTokenizer as :meth:`encode`."""
+        ...
+
+    async def tokenizer_facts(self) -> TokenizerFacts:
+        """What is known of the tokenizer. Raises NoTokenizer as :meth:`encode`."""
         ...
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> int:

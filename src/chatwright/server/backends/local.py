@@ -16,7 +16,8 @@ from chatwright.engine.params import Constraint, SamplingParams
 from chatwright.errors import InvalidParameterError
 from chatwright.loaded import LoadedModel
 from chatwright.model.digest import weights_digest
-from chatwright.server.backends.base import ChatRequest, Embeddings, Health, TextRequest
+from chatwright.safety.watermark import Watermark
+from chatwright.server.backends.base import ChatRequest, Embeddings, Health, TextRequest, TokenizerFacts
 from chatwright.server.backends.embedding import batches, mean_vectors, token_rows
 from chatwright.server.backends.local_answer import LocalAnswer
 from chatwright.server.backends.prompting import Prompter
@@ -32,22 +33,24 @@ class LocalBackend:
     Args:
         loaded: the model; belongs to the backend from now on, which closes it.
         version: of its weights.
+        watermark: marks what is sampled; None leaves it unmarked.
     """
 
-    def __init__(self, loaded: LoadedModel, *, version: str) -> None:
+    def __init__(self, loaded: LoadedModel, *, version: str, watermark: Watermark | None = None) -> None:
         self.version = version
         self.context_length: int | None = loaded.engine.max_model_len
         self._loaded = loaded
+        self._watermark = watermark
         self._prompter = Prompter(loaded)
         # Of its own, so that long texts for the model never make sign-ins and files wait; and few: they use the CPU.
         self._threads = anyio.CapacityLimiter(4)
 
     @classmethod
-    def open(cls, source: str | Path | None, **options: Any) -> "LocalBackend":
+    def open(cls, source: str | Path | None, *, watermark: Watermark | None = None, **options: Any) -> "LocalBackend":
         """Load a model; takes as long as reading its weights. Arguments and errors of :meth:`LoadedModel.open`."""
         loaded = LoadedModel.open(source, **options)
         try:
-            return cls(loaded, version=weights_digest(loaded.source))
+            return cls(loaded, version=weights_digest(loaded.source), watermark=watermark)
         except BaseException:
             loaded.close()
             raise
@@ -105,6 +108,15 @@ class LocalBackend:
         """See :class:`~chatwright.server.backends.base.Backend`."""
         return await self._run(partial(self._loaded.tokenizer.decode, ids, skip_special=False))
 
+    async def tokenizer_facts(self) -> TokenizerFacts:
+        """See :class:`~chatwright.server.backends.base.Backend`."""
+        tokenizer = self._loaded.tokenizer
+        bos, eos, pad = (
+            tokenizer.piece(token) if token is not None else None
+            for token in (tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id)
+        )
+        return TokenizerFacts(tokenizer.vocab_size, bos, eos, pad, self._loaded.template.source)
+
     async def count(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> int:
         """See :class:`~chatwright.server.backends.base.Backend`. Of more than a million characters an estimate."""
         return await self._run(partial(self._prompter.count, messages, tools))
@@ -143,7 +155,7 @@ class LocalBackend:
         dropped_turns: int = 0,
     ) -> LocalAnswer:
         # On the event loop and with nothing awaited after it: a caller who is cancelled cannot leave a model running.
-        generation = self._loaded.engine.submit(ids, params, owner=owner)
+        generation = self._loaded.engine.submit(ids, params, owner=owner, hook=self._watermark)
         return LocalAnswer(
             generation, self._loaded.tokenizer, readers, prompt_tokens=len(ids), dropped_turns=dropped_turns
         )

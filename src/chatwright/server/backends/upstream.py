@@ -18,6 +18,7 @@ from chatwright.server.backends.base import (
     Health,
     NoTokenizer,
     TextRequest,
+    TokenizerFacts,
     estimated_tokens,
 )
 from chatwright.server.backends.upstream_answer import ChatParser, Parser, TextParser, UpstreamAnswer
@@ -114,6 +115,10 @@ class UpstreamBackend:
         if text is None:
             raise _unreadable()
         return text
+
+    async def tokenizer_facts(self) -> TokenizerFacts:
+        """Not known: servers do not agree on how to ask for it."""
+        raise NoTokenizer
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> int:
         """See :class:`~chatwright.server.backends.base.Backend`. An estimate: to ask would take another request."""

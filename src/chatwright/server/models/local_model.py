@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from chatwright.chat import Message
 from chatwright.errors import ChatwrightError
-from chatwright.server.backends.base import Answer, ChatRequest, Embeddings, Health, TextRequest
+from chatwright.server.backends.base import Answer, ChatRequest, Embeddings, Health, TextRequest, TokenizerFacts
 from chatwright.server.backends.local import LocalBackend
 from chatwright.server.errors import ApiError
 from chatwright.server.models.memory import NoRoom
@@ -106,6 +106,11 @@ class LocalModel:
         """See :class:`~chatwright.server.backends.base.Backend`."""
         async with self._held() as backend:
             return await backend.decode(ids)
+
+    async def tokenizer_facts(self) -> TokenizerFacts:
+        """See :class:`~chatwright.server.backends.base.Backend`."""
+        async with self._held() as backend:
+            return await backend.tokenizer_facts()
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> int:
         """See :class:`~chatwright.server.backends.base.Backend`."""

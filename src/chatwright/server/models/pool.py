@@ -15,6 +15,7 @@ from chatwright.model.adapters import CONFIG_FILE as ADAPTER_CONFIG
 from chatwright.model.catalog import DEFAULT_NAME
 from chatwright.model.merged import merged_folder
 from chatwright.model.resolve import resolve_model
+from chatwright.safety.watermark import Watermark
 from chatwright.server.accounts.runtime import RuntimeSettings
 from chatwright.server.answering import Served
 from chatwright.server.backends.base import Backend, Health
@@ -80,12 +81,15 @@ class ModelPool:
         fixed_name: the model that the settings name.
         registry: the rows of the others.
         on_remove: called with every model that is removed, so that its files go too.
+        watermark: marks what models of this server sample; None where that is off.
     """
 
     def __init__(self, settings: ServerSettings, database: Database, runtime: RuntimeSettings) -> None:
         self.fixed_name = served_name(settings)
         self.registry = ModelRegistry(database)
         self.on_remove: list[OnRemove] = []
+        key = settings.watermark_key
+        self.watermark = Watermark(key.get_secret_value().encode()) if key is not None else None
         self._settings = settings
         self._runtime = runtime
         self._fixed_row = ServedModel(
@@ -101,6 +105,11 @@ class ModelPool:
         self._upstreams: dict[str, _Upstream] = {}
         self._remote: dict[tuple[str, str], tuple[_Upstream, UpstreamBackend]] = {}
         self._making_room = asyncio.Lock()
+
+    @property
+    def fixed_source(self) -> str:
+        """What the model that the settings name is made of."""
+        return self._fixed_row.source
 
     async def default_name(self) -> str:
         """The model for requests that name none."""
@@ -267,7 +276,7 @@ class ModelPool:
             while sum(other.memory_bytes for _, other in self._local.values()) + need.total_bytes > budget:
                 await self._evict_one()
             backend = await anyio.to_thread.run_sync(
-                partial(LocalBackend.open, path, kv_memory_bytes=need.kv_bytes, **options)
+                partial(LocalBackend.open, path, watermark=self.watermark, kv_memory_bytes=need.kv_bytes, **options)
             )
             model.memory_bytes = need.total_bytes
             return backend
@@ -276,7 +285,9 @@ class ModelPool:
         """Without a budget, a model takes a share of what is free; others leave when that is too little."""
         while True:
             try:
-                backend = await anyio.to_thread.run_sync(partial(LocalBackend.open, path, **options))
+                backend = await anyio.to_thread.run_sync(
+                    partial(LocalBackend.open, path, watermark=self.watermark, **options)
+                )
             except EngineError:
                 if not any(other.is_idle for _, other in self._local.values()):
                     raise
