@@ -1,6 +1,6 @@
 """Files and uploads in OpenAI's form."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -11,6 +11,7 @@ from chatwright.server.identifiers import now_ms
 
 Purpose = Literal["assistants", "batch", "evals", "fine-tune", "user_data", "vision"]
 FileName = Annotated[str, StringConstraints(min_length=1, max_length=255), STORABLE]
+UploadStatus = Literal["pending", "completed", "cancelled", "expired"]
 _HOUR_S, _DAY_S = 3600, 86_400
 
 
@@ -105,7 +106,7 @@ class UploadObject(BaseModel):
     expires_at: int
     filename: str
     purpose: str
-    status: Literal["pending", "completed", "cancelled", "expired"]
+    status: UploadStatus
     file: FileObject | None
 
     @classmethod
@@ -119,7 +120,7 @@ class UploadObject(BaseModel):
             expires_at=row.expires_ms // 1000,
             filename=row.filename,
             purpose=row.purpose,
-            status="expired" if late else row.status,
+            status="expired" if late else cast(UploadStatus, row.status),
             file=None if file is None else FileObject.of(file),
         )
 

@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from typing import Final, Self
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from chatwright.server.jobs.folder import JobFolder
 
@@ -35,7 +35,7 @@ class TrainingProcess:
     @property
     def pid(self) -> int:
         """Its number."""
-        return self._process.pid
+        return int(self._process.pid)
 
     @classmethod
     def find(cls, folder: JobFolder) -> Self | None:
@@ -84,7 +84,7 @@ class TrainingProcess:
         if self._started is not None:
             return self._started.poll() is None
         with suppress(psutil.Error):
-            return self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE
+            return bool(self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE)
         return False
 
     @property

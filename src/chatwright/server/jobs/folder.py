@@ -7,6 +7,7 @@
       recipe.yaml                        written last: with it the job is prepared
       train.log                          what the training process says
       run/                               the run's own folder, see ``chatwright train``
+      checkpoints/checkpoint-N/          of a job that is done: adapters that can be served
 
 Everything here blocks: call it in a thread.
 """
@@ -22,7 +23,10 @@ from typing import Any, Final
 
 import yaml
 
+from chatwright.model.adapters import CONFIG_FILE, WEIGHTS_FILE
+
 _CHECKPOINT: Final = re.compile(r"checkpoint-(\d+)")
+_MANIFEST: Final = "manifest.json"
 _LOG_TAIL_BYTES: Final = 16_384
 
 
@@ -50,6 +54,7 @@ class JobFolder:
         self.recipe = path / "recipe.yaml"
         self.log = path / "train.log"
         self.run = path / "run"
+        self.kept = path / "checkpoints"
         self.model = self.run / "model"
         self.metrics = self.run / "metrics.jsonl"
 
@@ -80,8 +85,8 @@ class JobFolder:
     def checkpoints(self) -> list[Checkpoint]:
         """Those that are complete, the oldest first."""
         found = []
-        for folder in self.run.glob("checkpoint-*"):
-            name, manifest = _CHECKPOINT.fullmatch(folder.name), folder / "manifest.json"
+        for folder in (*self.run.glob("checkpoint-*"), *self.kept.glob("checkpoint-*")):
+            name, manifest = _CHECKPOINT.fullmatch(folder.name), folder / _MANIFEST
             if name is None:
                 continue
             try:  # training removes old ones at any time
@@ -103,11 +108,34 @@ class JobFolder:
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return last.removeprefix("Error: ").replace(str(self.run), "the run").replace(str(self.path), "the job")
 
+    def keep_checkpoints(self) -> list[Checkpoint]:
+        """Of a run that is finished, keep the adapters of its checkpoints, each naming the model that it adapts.
+
+        What it takes to go on training is removed: it is the larger part.
+        """
+        base = yaml.safe_load(self.recipe.read_text("utf-8"))["model"]["from"]
+        for checkpoint in self.checkpoints():
+            if checkpoint.path.parent == self.kept:
+                continue
+            target = self.kept / checkpoint.path.name
+            target.mkdir(parents=True, exist_ok=True)
+            for name in (_MANIFEST, WEIGHTS_FILE):
+                shutil.copy2(checkpoint.path / name, target / name)
+            config = json.loads((checkpoint.path / CONFIG_FILE).read_text("utf-8"))
+            (target / CONFIG_FILE).write_text(json.dumps(config | {"base_model_name_or_path": base}, indent=2), "utf-8")
+            shutil.rmtree(checkpoint.path)
+        return self.checkpoints()
+
     def tidy(self) -> None:
         """Keep only what somebody may ask for when training is over: the model, checkpoints, metrics, report."""
         for path in (self.training, self.validation):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.run / "data", ignore_errors=True)
+
+    def remove_checkpoint(self, name: str) -> None:
+        """Remove one that was kept."""
+        assert _CHECKPOINT.fullmatch(name)
+        shutil.rmtree(self.kept / name, ignore_errors=True)
 
     def remove(self) -> None:
         """Remove everything."""

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
@@ -26,10 +27,10 @@ class Jobs:
 
     Args:
         workshop: what jobs are done with.
-        supervisor: does them; None where this server process does none.
+        supervisor: is told that there is something to do.
     """
 
-    def __init__(self, workshop: Workshop, supervisor: Supervisor | None) -> None:
+    def __init__(self, workshop: Workshop, supervisor: Supervisor) -> None:
         self._shop = workshop
         self._supervisor = supervisor
 
@@ -47,7 +48,7 @@ class Jobs:
         Raises:
             ApiError: 400 or 404: model or files cannot be used. What is in the files is checked later: the job fails.
         """
-        await self._shop.models.find(wanted.model, principal.user_id)
+        await self._shop.models.check(principal, wanted.model)
         await self._check_file(principal, wanted.training_file, "training_file")
         if wanted.validation_file is not None:
             await self._check_file(principal, wanted.validation_file, "validation_file")
@@ -72,7 +73,7 @@ class Jobs:
             await session.flush()
             await repository.add_event(session, job.id, f"Created fine-tuning job: {job.id}")
             await repository.add_event(session, job.id, f"Validating training file: {job.training_file}")
-        self._wake()
+        self._supervisor.wake()
         return job
 
     async def get(self, principal: Principal, job_id: str) -> FineTuningJob:
@@ -158,6 +159,21 @@ class Jobs:
             ids = list(await session.scalars(select(FineTuningJob.id).where(FineTuningJob.user_id == user_id)))
         await self._remove(ids)
 
+    async def model_removed(self, row: ServedModel) -> None:
+        """Remove the files of a model that is served no longer: of a checkpoint its own, else all of the job's."""
+        if row.job_id is None:
+            return
+        async with self._database.write() as session:
+            job = await session.get(FineTuningJob, row.job_id)
+            is_checkpoint = job is not None and job.fine_tuned_model != row.name
+            if not is_checkpoint:
+                await session.execute(delete(ServedModel).where(ServedModel.job_id == row.job_id))
+        folder = self._shop.folder_of(row.job_id)
+        if is_checkpoint:
+            await anyio.to_thread.run_sync(folder.remove_checkpoint, Path(row.source).name)
+        else:
+            await anyio.to_thread.run_sync(folder.remove)
+
     async def _remove(self, job_ids: list[str]) -> None:
         async with self._database.write() as session:
             await session.execute(delete(ServedModel).where(ServedModel.job_id.in_(job_ids)))
@@ -201,8 +217,4 @@ class Jobs:
         if not moved:
             status = (await self.get(principal, job_id)).status
             raise ApiError(400, f"the job is {status} and cannot be {verb}", code="invalid_job_state")
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._supervisor is not None:
-            self._supervisor.wake()
+        self._supervisor.wake()

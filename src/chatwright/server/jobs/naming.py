@@ -10,3 +10,8 @@ def model_name(job: FineTuningJob) -> str:
     base = job.model.split(":")[1] if job.model.startswith("ft:") else job.model
     base = base.replace(":", "-")[:_BASE_LENGTH]
     return f"ft:{base}:chatwright:{job.suffix or ''}:{job.id[-8:]}"
+
+
+def checkpoint_name(job: FineTuningJob, step: int) -> str:
+    """The name of the model as it was after so many steps."""
+    return f"{model_name(job)}:ckpt-step-{step}"

@@ -11,37 +11,41 @@ from chatwright.server.jobs.folder import JobFolder
 from chatwright.server.jobs.jobs import Jobs
 from chatwright.server.jobs.supervision import Workshop
 from chatwright.server.jobs.supervisor import Supervisor
+from chatwright.server.models.pool import ModelPool
 from chatwright.server.privacy import PrivacyPolicy
 from chatwright.server.settings import ServerSettings
 
 
 @asynccontextmanager
 async def open_jobs(
-    settings: ServerSettings, database: Database, files: Files, privacy: PrivacyPolicy
+    settings: ServerSettings, database: Database, files: Files, models: ModelPool, privacy: PrivacyPolicy
 ) -> AsyncIterator[Jobs]:
     """Jobs, done while the block lasts.
 
     Args:
         settings: where runs lie, and how many at a time.
         database, files: of the server.
+        models: that can be trained, and to which those are added that come of it.
         privacy: what may be trained on.
     """
     runs = (settings.runs_dir or settings.home / "runs").expanduser().resolve()
     workshop = Workshop(
         database=database,
         files=files,
-        models=BaseModels(database, settings),
+        models=BaseModels(models),
         folder_of=lambda job_id: JobFolder(runs / job_id),
         device=settings.device,
         redact=privacy.for_training,
     )
-    if not settings.max_fine_tuning_jobs:  # another machine does them
-        yield Jobs(workshop, None)
-        return
     supervisor = Supervisor(workshop, runs, max_training=settings.max_fine_tuning_jobs)
+    jobs = Jobs(workshop, supervisor)
+    models.on_remove.append(jobs.model_removed)
+    if not settings.max_fine_tuning_jobs:  # another machine does them
+        yield jobs
+        return
     working = asyncio.create_task(supervisor.run())
     try:
-        yield Jobs(workshop, supervisor)
+        yield jobs
     finally:
         working.cancel()
         with suppress(asyncio.CancelledError):

@@ -44,7 +44,7 @@ class Order:
 
     Attributes:
         name: of the job.
-        base: the model as :func:`chatwright.resolve_model` finds it; None is the embedded one.
+        base: the model as :func:`chatwright.resolve_model` finds it.
         method, hyperparameters, seed: as the person wants them.
         training, validation: the files.
         device: to train on.
@@ -52,7 +52,7 @@ class Order:
     """
 
     name: str
-    base: str | None
+    base: str
     method: Method
     hyperparameters: Mapping[str, Any]
     seed: int

@@ -62,14 +62,15 @@ def reported(record: Mapping[str, Any], epochs: int) -> Reported | None:
 
 
 def _is_told(step: int) -> bool:
-    return step % 10 ** max(math.ceil(math.log10(step / _SINGLY)), 0) == 0
+    every = 1 if step <= _SINGLY else 10 if step <= 10 * _SINGLY else 100
+    return step % every == 0
 
 
 def _total_steps(record: Mapping[str, Any], epochs: int) -> int | None:
     epoch = record.get("epoch")
     if not isinstance(epoch, int | float) or epoch <= 0:
         return None
-    return max(math.ceil(round(record["step"] * epochs / epoch, 6)), 1)
+    return max(math.ceil(round(int(record["step"]) * epochs / epoch, 6)), 1)
 
 
 def _finish_ms(record: Mapping[str, Any], step: int, total: int | None) -> int | None:

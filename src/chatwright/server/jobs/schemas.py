@@ -1,15 +1,17 @@
 """Fine-tuning jobs in OpenAI's form. Status "paused" is beyond what its documentation lists, as its pause is."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from chatwright.server.database.tables import FineTuningEvent, FineTuningJob
 from chatwright.server.fields import STORABLE, Identifier
 from chatwright.server.jobs.folder import Checkpoint
-from chatwright.server.jobs.naming import model_name
+from chatwright.server.jobs.naming import checkpoint_name
 
 Status = Literal["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
+Level = Literal["info", "warn", "error"]
+Kind = Literal["message", "metrics"]
 ORGANIZATION = "chatwright"
 
 _Count = Annotated[int, Field(strict=True, ge=1, le=1024)]
@@ -149,7 +151,7 @@ class JobObject(BaseModel):
             estimated_finish=_seconds(row.estimated_finish_ms),
             model=row.model,
             fine_tuned_model=row.fine_tuned_model,
-            status=row.status,
+            status=cast(Status, row.status),
             error=row.error,
             training_file=row.training_file,
             validation_file=row.validation_file,
@@ -170,9 +172,9 @@ class EventObject(BaseModel):
     id: str
     object: Literal["fine_tuning.job.event"] = "fine_tuning.job.event"
     created_at: int
-    level: Literal["info", "warn", "error"]
+    level: Level
     message: str
-    type: Literal["message", "metrics"]
+    type: Kind
     data: dict[str, Any]
 
     @classmethod
@@ -181,9 +183,9 @@ class EventObject(BaseModel):
         return cls(
             id=row.id,
             created_at=row.created_ms // 1000,
-            level=row.level,
+            level=cast(Level, row.level),
             message=row.message,
-            type=row.kind,
+            type=cast(Kind, row.kind),
             data=row.data,
         )
 
@@ -214,7 +216,7 @@ class CheckpointObject(BaseModel):
             id=f"ftckpt_{job.id.removeprefix('ftjob-')}-{checkpoint.step}",
             created_at=checkpoint.created_ms // 1000,
             fine_tuning_job_id=job.id,
-            fine_tuned_model_checkpoint=f"{model_name(job)}:ckpt-step-{checkpoint.step}",
+            fine_tuned_model_checkpoint=checkpoint_name(job, checkpoint.step),
             step_number=checkpoint.step,
             metrics=CheckpointMetrics(
                 step=checkpoint.step, valid_loss=checkpoint.eval_loss, full_valid_loss=checkpoint.eval_loss

@@ -147,7 +147,7 @@ class Supervision:
             return await repository.change(session, self._id, repository.ACTIVE, method=method)
 
     async def _order(self, job: FineTuningJob) -> Order:
-        base = await self._shop.models.find(job.model, job.user_id)
+        base = await self._shop.models.source(job.model)
         vault = self._shop.files.vault
         for param in ("training_file", "validation_file"):
             file_id = getattr(job, param)
@@ -156,7 +156,7 @@ class Supervision:
                     raise UnusableFileError(param, f"the file {file_id!r} was deleted")
         return Order(
             name=job.id,
-            base=base.source,
+            base=base,
             method=job.method["type"],
             hyperparameters=job.method["hyperparameters"],
             seed=job.seed,
