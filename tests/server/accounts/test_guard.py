@@ -11,6 +11,7 @@ import pytest
 from chatwright.errors import ConfigError
 from chatwright.server.app import create_app
 from chatwright.server.guard.places import Places
+from tests.server.accounts.conftest import code
 from tests.server.conftest import Client, MakeSettings
 
 OTHER_HOSTS = [
@@ -54,19 +55,12 @@ NO_REQUESTS = [
 JSON = {"Content-Type": "application/json"}
 
 
-def code(answer: httpx.Response) -> str:
-    """The code of a refusal, whose form is checked on the way."""
-    error = answer.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
-    return str(error["code"])
-
-
 @pytest.mark.anyio
-@pytest.mark.parametrize("host", OTHER_HOSTS)
-async def test_case_3_and_10_other_hosts_are_not_served(client: Client, host: str) -> None:
+async def test_case_3_and_10_other_hosts_are_not_served(client: Client) -> None:
     async with client(accounts=False) as http:
-        answer = await http.get("/api/me", headers={"Host": host})
-        assert (answer.status_code, code(answer)) == (421, "unknown_host")
+        for host in OTHER_HOSTS:
+            answer = await http.get("/api/me", headers={"Host": host})
+            assert (answer.status_code, code(answer)) == (421, "unknown_host"), host
 
 
 @pytest.mark.anyio
@@ -108,28 +102,26 @@ async def test_an_encoded_slash_is_part_of_a_models_name(client: Client) -> None
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:8000", ""]
-)
 @pytest.mark.parametrize("accounts", [True, False])
-async def test_case_10_other_sites_pages_change_nothing(client: Client, origin: str, accounts: bool) -> None:
+async def test_case_10_other_sites_pages_change_nothing(client: Client, accounts: bool) -> None:
     async with client(accounts=accounts) as http:
         await http.post("/api/sign-up", json={"name": "admin", "password": "correct horse"})
-        answer = await http.patch("/api/me", json={"training_consent": True}, headers={"Origin": origin})
-        assert (answer.status_code, code(answer)) == (403, "cross_origin")
+        for origin in ("https://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:8000", ""):
+            answer = await http.patch("/api/me", json={"training_consent": True}, headers={"Origin": origin})
+            assert (answer.status_code, code(answer)) == (403, "cross_origin"), origin
         own = await http.patch("/api/me", json={"language": "en"}, headers={"Origin": "http://127.0.0.1:8000"})
         assert own.status_code == 200
         assert own.json()["training_consent"] is False
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
-async def test_case_10_a_form_is_not_json(client: Client, kind: str) -> None:
+async def test_case_10_a_form_is_not_json(client: Client) -> None:
     async with client() as http:
         await http.post("/api/sign-up", json={"name": "admin", "password": "correct horse"})
-        body = b'{"training_consent": true}'
-        answer = await http.patch("/api/me", content=body, headers={"Content-Type": kind})
-        assert (answer.status_code, code(answer)) == (415, "unsupported_content_type")
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+            body = b'{"training_consent": true}'
+            answer = await http.patch("/api/me", content=body, headers={"Content-Type": kind})
+            assert (answer.status_code, code(answer)) == (415, "unsupported_content_type"), kind
         assert (await http.get("/api/me")).json()["training_consent"] is False
 
 
@@ -167,12 +159,12 @@ async def test_case_12_bodies_are_bounded_announced_or_not(client: Client) -> No
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("body", NO_REQUESTS)
-async def test_case_12_what_is_no_request_is_refused_and_the_server_lives(client: Client, body: bytes) -> None:
+async def test_case_12_what_is_no_request_is_refused_and_the_server_lives(client: Client) -> None:
     async with client() as http:
-        answer = await http.post("/api/sign-in", content=body, headers=JSON)
-        assert 400 <= answer.status_code < 500
-        code(answer)
+        for body in NO_REQUESTS:
+            answer = await http.post("/api/sign-in", content=body, headers=JSON)
+            assert 400 <= answer.status_code < 500, body[:50]
+            code(answer)
         assert (await http.get("/api/setup")).status_code == 200
 
 

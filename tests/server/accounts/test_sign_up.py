@@ -45,21 +45,20 @@ async def test_a_name_is_taken_however_it_is_written(client: Client) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("name", ["", " ", "a\u202eb", "x" * 65, "two  spaces", "line\nbreak", "nul\0", "\ud800"])
-async def test_names_that_cannot_be_read_are_refused(client: Client, name: str) -> None:
+async def test_names_that_cannot_be_read_are_refused(client: Client) -> None:
+    names = ["", " ", "a\u202eb", "x" * 65, "two  spaces", "line\nbreak", "nul\0", "\ud800", "x" * 10_000]
     async with client(sign_up="open") as http:
-        answer = await sign_up(http, name)
-        assert answer.status_code == 400
-        assert answer.json()["error"]["param"] == "name"
+        for name in names:
+            answer = await sign_up(http, name)
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, "name"), name
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("password", ["short", "", "x" * 1025, "\ud800" * 10, "somebody"])
-async def test_passwords_that_are_no_good_are_refused(client: Client, password: str) -> None:
+async def test_passwords_that_are_no_good_are_refused(client: Client) -> None:
     async with client(sign_up="open") as http:
-        answer = await post(http, "/api/sign-up", {"name": "somebody", "password": password})
-        assert answer.status_code == 400
-        assert answer.json()["error"]["param"] == "password"
+        for password in ("short", "", "x" * 1025, "\ud800" * 10, "Somebody"):
+            answer = await post(http, "/api/sign-up", {"name": "somebody", "password": password})
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, "password"), password
 
 
 @pytest.mark.anyio

@@ -13,6 +13,7 @@ from chatwright.server.accounts.identify import Identification
 from chatwright.server.accounts.invitations import Invitations
 from chatwright.server.accounts.key_ring import KeyRing
 from chatwright.server.accounts.local import ensure_local_user
+from chatwright.server.accounts.oidc import open_oidc
 from chatwright.server.accounts.passwords import Passwords
 from chatwright.server.accounts.profiles import Profiles
 from chatwright.server.accounts.registration import Registration
@@ -39,6 +40,7 @@ class Accounts:
         signer: signs what browsers bring back.
         registration: new accounts.
         sign_in: sessions.
+        oidc: signing in with an identity provider; None without one.
         profiles: people's own accounts.
         directory: accounts as administrators manage them.
         key_ring: API keys.
@@ -54,6 +56,7 @@ class Accounts:
         self.sign_in = SignIn(
             database, audit, passwords, throttle, self.signer, self.ending, session_days=settings.session_days
         )
+        self.oidc = open_oidc(settings, database, audit, self.registration, self.signer)
         self.profiles = Profiles(database, audit)
         self.directory = Directory(database, audit, passwords, self.ending)
         self.key_ring = KeyRing(database, audit, self.ending)

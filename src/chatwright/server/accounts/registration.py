@@ -7,15 +7,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chatwright.server.accounts import users
 from chatwright.server.accounts.audit import AuditLog
+from chatwright.server.accounts.identity import Identity
 from chatwright.server.accounts.names import checked_name, name_taken
 from chatwright.server.accounts.passwords import Passwords, checked_password
 from chatwright.server.accounts.runtime import RuntimeSettings
 from chatwright.server.accounts.throttle import Throttle
 from chatwright.server.accounts.tokens import token_hash
 from chatwright.server.database import Database
-from chatwright.server.database.tables import Invitation, User
+from chatwright.server.database.tables import Invitation, OidcIdentity, User
 from chatwright.server.errors import ApiError
-from chatwright.server.identifiers import now_ms
+from chatwright.server.identifiers import new_id, now_ms
 from chatwright.server.principal import Principal
 from chatwright.server.settings import SignUp
 
@@ -65,17 +66,39 @@ class Registration:
         *,
         password_hash: str | None,
         invitation: str | None = None,
-        email: str | None = None,
+        identity: Identity | None = None,
     ) -> User:
-        """Make an account for somebody who has proved who it is. Raises as :meth:`sign_up`."""
+        """Make an account for somebody who has proved who it is.
+
+        Args:
+            caller: who asks.
+            name: of the account, checked.
+            password_hash: None where ``identity`` is how to sign in.
+            invitation: code of one.
+            identity: at a provider, which belongs to the account from now on.
+
+        Raises:
+            ApiError: as :meth:`sign_up`.
+            IntegrityError: another account has got the identity meanwhile.
+        """
         mode = (await self.runtime.values()).sign_up
         async with self.database.write() as db:
             role = await _role(db, caller, name, mode, invitation)
             user = await users.create(
-                db, name, role=role, password_hash=password_hash, email=email, language=caller.language
+                db,
+                name,
+                role=role,
+                password_hash=password_hash,
+                email=identity.email if identity else None,
+                language=caller.language,
             )
             if user is None:
                 raise name_taken(name, caller)
+            if identity is not None:
+                db.add(
+                    OidcIdentity(id=new_id("oid_"), issuer=identity.issuer, subject=identity.subject, user_id=user.id)
+                )
+                await db.flush()
             actor = Principal(user_id=user.id, name=user.name, address=caller.address)
             await self.audit.record(actor, "user.sign_up", user.id, {"role": role}, session=db)
         return user

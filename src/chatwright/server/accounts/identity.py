@@ -1,0 +1,17 @@
+"""What an identity provider vouches for. Needs no extra, unlike asking one."""
+
+from dataclasses import dataclass
+
+
+class ProviderError(Exception):
+    """The provider cannot be asked, or what it says cannot be believed. The text is for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who somebody is at an identity provider: issuer and subject. Name and address are only what it calls them."""
+
+    issuer: str
+    subject: str
+    name: str = ""
+    email: str | None = None
