@@ -347,7 +347,7 @@ def _unanswered(messages: Sequence[Message]) -> tuple[str, ...]:
 def _check_room(served: Served, sampling: Mapping[str, Any], prompt_tokens: int, param: str) -> None:
     """Whether prompt and answer fit together. The engine would cut the answer short: who asks for so much is told."""
     limit, wanted = served.backend.context_length, sampling.get("max_tokens") or 0
-    if limit is None or prompt_tokens + wanted <= limit:
+    if limit is None or served.is_upstream or prompt_tokens + wanted <= limit:  # another server counts exactly
         return
     if wanted:
         message = (

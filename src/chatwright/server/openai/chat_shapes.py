@@ -58,7 +58,7 @@ class ChatCompletionRequest(Sampling):
     """What ``POST /v1/chat/completions`` takes."""
 
     model: ModelName
-    messages: list[ChatMessage] = Field(min_length=1)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     max_completion_tokens: int | None = Field(None, ge=1, lt=2**31, description="the newer name of max_tokens")
     logprobs: bool | None = None
     top_logprobs: TopLogprobs | None = Field(None, description="needs logprobs")

@@ -14,16 +14,15 @@ from chatwright.server.openai.formats import (
     check_names,
     schema_constraint,
 )
-from chatwright.server.openai.shapes import JsonObject, Metadata, ModelName, Request, TopLogprobs
+from chatwright.server.openai.shapes import MAX_MESSAGES, JsonObject, Metadata, ModelName, Request, TopLogprobs
 
-MAX_ITEMS: Final = 4096
 WITH_LOGPROBS: Final = "message.output_text.logprobs"
 _STRICT: Final = ConfigDict(strict=True, extra="forbid")
 _LENIENT: Final = ConfigDict(strict=True, extra="ignore")  # clients send back whole items, with keys for themselves
 
 ItemId = Annotated[str, Field(max_length=64)]
 CallId = Annotated[str, Field(min_length=1, max_length=256)]
-Parts = Annotated[list[dict[str, Any]], Field(max_length=MAX_ITEMS)]
+Parts = Annotated[list[dict[str, Any]], Field(max_length=MAX_MESSAGES)]
 
 
 class MessageItem(BaseModel):
@@ -161,7 +160,7 @@ class Asked(Request):
     """What is asked of the model: of ``POST /v1/responses`` and of counting its tokens."""
 
     model: ModelName
-    input: str | Annotated[list[Item], Field(min_length=1, max_length=MAX_ITEMS)]
+    input: str | Annotated[list[Item], Field(min_length=1, max_length=MAX_MESSAGES)]
     instructions: str | None = Field(
         None, description="the system's message; not carried over from an earlier response"
     )

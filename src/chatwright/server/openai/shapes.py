@@ -28,6 +28,7 @@ _SAMPLING: Final = (
     "ignore_eos",
 )
 MAX_STOP: Final = 12  # the engine's 16, less what a chat template may add
+MAX_MESSAGES: Final = 2048  # OpenAI's; a template takes a second for 10,000
 _MIN_LOGPROB: Final = -9999.0  # minus infinity is no JSON; OpenAI's figure for a token that is as good as impossible
 
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=255)]

@@ -4,15 +4,16 @@ Source:
     The form is that of vLLM's server, which the evaluation harness asks for by these paths.
 """
 
+from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from chatwright.chat import parse_messages
 from chatwright.server.openai.chat_shapes import ChatMessage
 from chatwright.server.openai.formats import MAX_TOOLS, Tool
-from chatwright.server.openai.shapes import ModelName, TokenId
+from chatwright.server.openai.shapes import MAX_MESSAGES, ModelName, TokenId
 from chatwright.server.policy import allow
 from chatwright.server.principal import Principal
 from chatwright.server.services import services
@@ -27,7 +28,7 @@ class TokenizeRequest(BaseModel):
 
     model: ModelName | None = None
     prompt: str | None = None
-    messages: list[ChatMessage] | None = Field(None, min_length=1)
+    messages: list[ChatMessage] | None = Field(None, min_length=1, max_length=MAX_MESSAGES)
     tools: list[Tool] | None = Field(None, max_length=MAX_TOOLS)
     add_special_tokens: bool | None = Field(None, description="no effect: text never becomes a control token")
 
@@ -59,6 +60,28 @@ class Detokenized(BaseModel):
     """What ``POST /detokenize`` answers."""
 
     prompt: str
+
+
+class TokenizerInfo(BaseModel):
+    """What ``GET /tokenizer_info`` answers."""
+
+    tokenizer_class: str = "PreTrainedTokenizerFast"
+    vocab_size: int
+    bos_token: str | None
+    eos_token: str | None
+    pad_token: str | None
+    chat_template: str
+
+
+@router.get("/tokenizer_info")
+async def tokenizer_info(
+    request: Request,
+    principal: Annotated[Principal, allow("user", scope="inference")],
+    model: Annotated[ModelName | None, Query()] = None,
+) -> TokenizerInfo:
+    """The marks of a model's tokenizer and its chat template, for programs that prepare prompts themselves."""
+    facts = await (await services(request).answering.served(principal, model)).backend.tokenizer_facts()
+    return TokenizerInfo(**asdict(facts))
 
 
 @router.post("/tokenize")
