@@ -23,22 +23,23 @@ async def hits(session: AsyncSession, user_id: str, words: str, *, limit: int) -
     found = await _titles(session, user_id, query, limit=min(limit, _MAX_TITLES))
     # Some of what the index finds falls away when it is checked: two halves of a word need not stand together.
     ids = await search.find(session, user_id, query, limit=2 * limit)
-    wanted = (
-        select(MessageRow, Conversation.title)
-        .join(Conversation, Conversation.id == MessageRow.conversation_id)
-        .where(MessageRow.id.in_(ids), Conversation.user_id == user_id)
-    )
-    rows = {row.id: (row, title) for row, title in await session.execute(wanted)}
+    # In two steps: in one, the database might begin with the conversations, and read every message of theirs.
+    rows = {row.id: row for row in await session.scalars(select(MessageRow).where(MessageRow.id.in_(ids)))}
+    names = {row.conversation_id for row in rows.values()}
+    own = select(Conversation.id, Conversation.title).where(Conversation.id.in_(names), Conversation.user_id == user_id)
+    titles = {row.id: row.title for row in await session.execute(own)}
     for message_id in ids:
         if len(found) >= limit:
             break
-        row, title = rows.get(message_id, (None, ""))
-        if row is not None and (places := search.places(query, row.content)):
+        row = rows.get(message_id)
+        if row is None or row.conversation_id not in titles:
+            continue
+        if places := search.places(query, row.content):
             snippet, highlights = _snippet(row.content, places)
             found.append(
                 SearchHit(
                     conversation_id=row.conversation_id,
-                    title=title,
+                    title=titles[row.conversation_id],
                     message_id=row.id,
                     role=cast(Role, row.role),
                     snippet=snippet,

@@ -7,7 +7,7 @@ word is found only where it stands as a whole.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -101,38 +101,52 @@ def places(query: Query, written: str) -> list[tuple[int, int]]:
 
 async def add(session: AsyncSession, user_id: str, conversation_id: str, message_id: str, terms: Sequence[str]) -> None:
     """Let a message be found; what was known of it before is forgotten. ``terms``: of :func:`terms_of`."""
-    await remove(session, [message_id])
-    if not terms:
+    await remove(session, message_id)
+    await add_new(session, user_id, conversation_id, {message_id: terms})
+
+
+async def add_new(
+    session: AsyncSession, user_id: str, conversation_id: str, terms: Mapping[str, Sequence[str]]
+) -> None:
+    """Let messages be found that the index does not know yet, all in one statement.
+
+    Args:
+        session: of a transaction that writes.
+        user_id, conversation_id: whose messages they are, and where.
+        terms: of :func:`terms_of`, by the messages' ids.
+    """
+    is_sqlite = _is_sqlite(session)
+    rows = [
+        {
+            "message": message_id,
+            "conversation": conversation_id,
+            "user": user_id,
+            "terms": " ".join(found_by) if is_sqlite else sorted(set(found_by)),
+        }
+        for message_id, found_by in terms.items()
+        if found_by
+    ]
+    if not rows:
         return
-    values = {"message": message_id, "conversation": conversation_id, "user": user_id}
-    if _is_sqlite(session):
-        await session.execute(
-            text(
-                f"INSERT INTO {TABLE} (terms, message_id, conversation_id, user_id) "
-                "VALUES (:terms, :message, :conversation, :user)"
-            ),
-            values | {"terms": " ".join(terms)},
-        )
-        return
+    kept = ":terms" if is_sqlite else "array_to_tsvector(CAST(:terms AS text[]))"
     await session.execute(
         text(
             f"INSERT INTO {TABLE} (message_id, conversation_id, user_id, terms) "
-            "VALUES (:message, :conversation, :user, array_to_tsvector(CAST(:terms AS text[])))"
+            f"VALUES (:message, :conversation, :user, {kept})"
         ),
-        values | {"terms": sorted(set(terms))},
+        rows,
     )
 
 
-async def remove(session: AsyncSession, message_ids: Iterable[str]) -> None:
-    """Forget messages. Rows that are deleted are forgotten by the database itself."""
-    for message_id in message_ids:
-        if _is_sqlite(session):
-            await session.execute(
-                text(f"DELETE FROM {TABLE} WHERE {TABLE} MATCH :term AND message_id = :message"),
-                {"term": f'message_id : "{message_id}"', "message": message_id},
-            )
-        else:
-            await session.execute(text(f"DELETE FROM {TABLE} WHERE message_id = :message"), {"message": message_id})
+async def remove(session: AsyncSession, message_id: str) -> None:
+    """Forget a message. Rows that are deleted are forgotten by the database itself."""
+    if _is_sqlite(session):
+        await session.execute(
+            text(f"DELETE FROM {TABLE} WHERE {TABLE} MATCH :term AND message_id = :message"),
+            {"term": f'message_id : "{message_id}"', "message": message_id},
+        )
+    else:
+        await session.execute(text(f"DELETE FROM {TABLE} WHERE message_id = :message"), {"message": message_id})
 
 
 async def find(session: AsyncSession, user_id: str, query: Query, *, limit: int) -> list[str]:

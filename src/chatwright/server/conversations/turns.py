@@ -144,7 +144,7 @@ class Turns:
                 )
                 if taken.first() is None:
                     raise _still_writing(principal)
-                await search.remove(session, [answer.id])
+                await search.remove(session, answer.id)
                 await self._show(session, conversation, answer.id)
 
         await self._generations.begin([job], store)
@@ -269,10 +269,9 @@ class Turns:
         await self._show(session, conversation, next(row.id for row in new if row.role == "assistant"))
         session.add_all(new)
         await session.flush()
-        for row in new:
-            if row.content:
-                terms = search.terms_of(row.content)
-                await search.add(session, conversation.user_id, conversation.id, row.id, terms)
+        await search.add_new(
+            session, conversation.user_id, conversation.id, {row.id: search.terms_of(row.content) for row in new}
+        )
 
     async def _show(self, session: AsyncSession, conversation: Conversation, message_id: str) -> None:
         changes = {"current_id": message_id, "updated_ms": now_ms()}

@@ -149,8 +149,8 @@ async def store(database: Database, user_id: str, batch: Sequence[PortableConver
                 num_messages += len(conversation.messages)
                 added = [_row(message, row_id, ids) for message in conversation.messages]
                 await session.execute(insert(MessageRow), added)
-                for row, found_by in zip(added, words, strict=True):
-                    await search.add(session, user_id, row_id, row["id"], found_by)
+                found_by = {row["id"]: terms_of_row for row, terms_of_row in zip(added, words, strict=True)}
+                await search.add_new(session, user_id, row_id, found_by)
     return Stored(num_new, num_messages, len(batch) - num_new)
 
 
