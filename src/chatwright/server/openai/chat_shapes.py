@@ -18,6 +18,7 @@ from chatwright.server.openai.formats import (
     constraint_of,
 )
 from chatwright.server.openai.shapes import (
+    MAX_MESSAGES,
     JsonObject,
     Logprob,
     Metadata,
