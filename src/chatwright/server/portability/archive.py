@@ -15,7 +15,7 @@ from chatwright.server.portability.report import Skipped
 
 MAX_UNPACKED_BYTES: Final = 2 << 30
 MAX_RATIO: Final = 100  # text shrinks to a tenth; what shrinks to less than a hundredth is a bomb
-MAX_ENTRY_CHARS: Final = 16 << 20  # as objects it takes ten to twenty times that memory
+MAX_ENTRY_CHARS: Final = 8 << 20  # as objects it takes ten to twenty times that memory, twice where it just passes
 MAX_DIRECTORY_BYTES: Final = 16 << 20
 _RATIO_MATTERS_FROM: Final = 16 << 20
 _SHARD = re.compile(r"(?:.*/)?conversations(?:[-_](\d{1,6}))?\.jsonl?", re.IGNORECASE | re.DOTALL)
