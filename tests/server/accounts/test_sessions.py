@@ -214,3 +214,20 @@ async def test_a_disabled_account_is_told_only_to_its_owner(house: OpenHouse) ->
         assert code(await program.get("/api/me")) == "invalid_api_key"
         await admin.patch(f"/api/admin/users/{user_id}", json={"disabled": False})
         assert (await program.get("/api/me")).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_processes_that_share_redis_count_together(house: OpenHouse, redis_url: str) -> None:
+    async with house(redis_url=redis_url) as one, house(redis_url=redis_url) as other:
+        await one.join("ann")
+        wrong = {"name": "ann", "password": "wrong wrong"}
+        guessers = [server.browser("10.6.6.6") for server in (one, other) for _ in range(5)]
+        answers = await asyncio.gather(*(browser.post("/api/sign-in", json=wrong) for browser in guessers))
+        assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 5
+
+
+@pytest.mark.anyio
+async def test_without_redis_nobody_guesses(house: OpenHouse) -> None:
+    async with house(redis_url="redis://127.0.0.1:9") as server:
+        answer = await server.browser().post("/api/sign-in", json={"name": "ann", "password": "wrong wrong"})
+        assert (answer.status_code, code(answer)) == (503, "limits_unavailable")
