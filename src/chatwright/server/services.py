@@ -8,7 +8,7 @@ from typing import cast
 from fastapi import Request
 
 from chatwright.server.accounts import Accounts, AuditLog, RuntimeSettings, open_accounts
-from chatwright.server.answering import Answering, NoModeration
+from chatwright.server.answering import Answering
 from chatwright.server.attachments.reading import AttachmentReader
 from chatwright.server.conversations import Conversations, open_conversations
 from chatwright.server.database import Database, open_database
@@ -17,6 +17,7 @@ from chatwright.server.jobs import Jobs, open_jobs
 from chatwright.server.limits import Limiter, open_limiter
 from chatwright.server.models.administration import ModelAdministration
 from chatwright.server.models.pool import ModelPool
+from chatwright.server.moderation import Moderator, open_moderator
 from chatwright.server.openai.responses_store import ResponseStore
 from chatwright.server.operations.readiness import Readiness
 from chatwright.server.portability.importer import Importer, open_importer
@@ -38,6 +39,7 @@ class Services:
         accounts: who there is.
         privacy: what leaves the server and what is kept.
         limiter: who may take how much.
+        moderator: what may be asked and answered.
         models: that are served.
         model_administration: what administrators do to them.
         answering: the way to an answer.
@@ -58,6 +60,7 @@ class Services:
     accounts: Accounts
     privacy: PrivacyPolicy
     limiter: Limiter
+    moderator: Moderator
     models: ModelPool
     model_administration: ModelAdministration
     answering: Answering
@@ -88,9 +91,10 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
         accounts = await stack.enter_async_context(open_accounts(database, settings, runtime, audit))
         privacy = await stack.enter_async_context(open_privacy(settings, runtime))
         limiter = await stack.enter_async_context(open_limiter(settings, database))
+        moderator = await stack.enter_async_context(open_moderator(settings, database, runtime, privacy))
         models = ModelPool(settings, database, runtime)
         stack.push_async_callback(models.close)
-        answering = Answering(models, limiter, NoModeration(), privacy)
+        answering = Answering(models, limiter, moderator, privacy)
         conversations = await stack.enter_async_context(
             open_conversations(
                 database, accounts, models, answering, privacy, shutdown_seconds=settings.shutdown_seconds
@@ -112,6 +116,7 @@ async def open_services(settings: ServerSettings) -> AsyncIterator[Services]:
             accounts=accounts,
             privacy=privacy,
             limiter=limiter,
+            moderator=moderator,
             models=models,
             model_administration=ModelAdministration(models, runtime, audit),
             answering=answering,

@@ -114,6 +114,9 @@ class ServerSettings(BaseSettings):
     max_file_bytes: int = Field(default=512 << 20, ge=1024)
     max_user_files_bytes: int = Field(default=10 << 30, ge=1024, description="what the files of one user take together")
     moderation: ModerationPolicy = Field(default="flag", description="what is done with abuse")
+    moderation_model: Path | None = Field(
+        default=None, description="folder of a classifier of abuse to use in place of the one of the package"
+    )
     watermark_key: SecretStr | None = Field(default=None, description="turns the watermark of answers on")
 
     # Privacy
