@@ -2,7 +2,7 @@
 
 import typer
 
-from chatwright.cli import admin_accounts, admin_storage
+from chatwright.cli import admin_accounts, admin_feedback, admin_storage
 from chatwright.cli.language import say
 
 app = typer.Typer(
@@ -13,4 +13,5 @@ app = typer.Typer(
         "管理本机服务器的账号、密钥与数据；服务器可处于运行状态。",
     ),
 )
-app.registered_commands += admin_accounts.app.registered_commands + admin_storage.app.registered_commands
+for part in (admin_accounts, admin_storage, admin_feedback):
+    app.registered_commands += part.app.registered_commands

@@ -1,11 +1,16 @@
 """Judgements become rows to train on with consent alone, about real answers alone, and without personal data."""
 
+import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import update
+from typer.testing import CliRunner
 
+from chatwright.cli.admin import app
 from chatwright.data.formats import parse_row
 from chatwright.data.rows import Preference, Rated
 from chatwright.server.database.tables import MessageRow
@@ -107,3 +112,20 @@ async def test_what_is_not_redacted_by_policy_stays_as_it_was_said(world: OpenWo
         [row] = await rows(here)
         assert row["prompt"] == [{"role": "user", "content": "ask a@example.com"}]
         assert row["label"] is False
+
+
+async def test_the_command_writes_what_each_way_of_training_reads(world: OpenWorld, tmp_path: Path) -> None:
+    async with world() as here:
+        await consent(here.http, True)
+        name = await here.conversation()
+        await rate(here.http, await here.answered(name, "one"), thumb=1)
+        await rate(here.http, await here.answered(name, "two"), thumb=-1, edit="better")
+    folder = tmp_path / "data"
+    command = ["export-feedback", str(folder), "--home", str(tmp_path / "home")]
+    result = await asyncio.to_thread(CliRunner().invoke, app, command)
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in folder.iterdir()} == {"preference.jsonl", "rated.jsonl"}
+    for file, kind in (("preference.jsonl", Preference), ("rated.jsonl", Rated)):
+        [line] = (folder / file).read_text("utf-8").splitlines()
+        assert isinstance(parse_row(json.loads(line), (kind,)), kind)
+        assert (folder / file).stat().st_mode & 0o077 == 0
