@@ -28,9 +28,13 @@ class Parser(Protocol):
 
     Attributes:
         usage: as the other server counted it, once it has said so.
+        prompt_scores: of the prompt's tokens, where they were asked for and have come.
+        dropped_turns: turns that the other server left out; None where it leaves that to us.
     """
 
     usage: TokenUsage | None
+    prompt_scores: tuple[TokenScore | None, ...] | None
+    dropped_turns: int | None
 
     def pieces(self, data: str) -> Iterable[Piece]:
         """The pieces of one event. Raises ValidationError, ApiError."""
@@ -42,6 +46,8 @@ class ChatParser:
 
     def __init__(self) -> None:
         self.usage: TokenUsage | None = None
+        self.prompt_scores: tuple[TokenScore | None, ...] | None = None
+        self.dropped_turns: int | None = None
         self._readers: dict[int, AnswerReader] = {}
         self._calls: set[tuple[int, int]] = set()
 
@@ -83,14 +89,12 @@ class TextParser:
     Args:
         prompt_tokens: of an answer that begins with the prompt and its scores (``echo``): how many are the prompt's,
             or -1 where the other server is to say; None for answers without the prompt.
-
-    Attributes:
-        prompt_scores: of the prompt's tokens, where it was echoed.
     """
 
     def __init__(self, prompt_tokens: int | None = None) -> None:
         self.usage: TokenUsage | None = None
         self.prompt_scores: tuple[TokenScore | None, ...] | None = None
+        self.dropped_turns: int | None = None
         self._prompt_tokens = prompt_tokens
 
     def pieces(self, data: str) -> Iterable[Piece]:
@@ -125,6 +129,7 @@ class UpstreamAnswer:
         n: how many answers come.
         prompt_tokens: an estimate, until the other server says it.
         dropped_turns: turns that it was not sent.
+        opens_with_event: the first event says that the answer has begun, and not the status already.
         on_end: called when the connection is closed.
     """
 
@@ -136,9 +141,11 @@ class UpstreamAnswer:
         n: int = 1,
         prompt_tokens: int = 0,
         dropped_turns: int = 0,
+        opens_with_event: bool = False,
         on_end: "Callable[[UpstreamAnswer], None]" = lambda _: None,
     ) -> None:
-        self.dropped_turns = dropped_turns
+        self._dropped_turns = dropped_turns
+        self._opens_with_event = opens_with_event
         self._lines = lines
         self._parser = parser
         self._unfinished = set(range(n))
@@ -152,7 +159,12 @@ class UpstreamAnswer:
     @property
     def prompt_scores(self) -> tuple[TokenScore | None, ...] | None:
         """See :class:`~chatwright.server.backends.base.Answer`."""
-        return self._parser.prompt_scores if isinstance(self._parser, TextParser) else None
+        return self._parser.prompt_scores
+
+    @property
+    def dropped_turns(self) -> int:
+        """See :class:`~chatwright.server.backends.base.Answer`."""
+        return self._parser.dropped_turns or self._dropped_turns
 
     @property
     def usage(self) -> TokenUsage:
@@ -180,7 +192,8 @@ class UpstreamAnswer:
     async def _pump(self) -> None:
         try:
             async with self._lines as lines:
-                self._begun.set_result(None)
+                if not self._opens_with_event:
+                    self._begun.set_result(None)
                 await self._read(lines)
             if self._unfinished:
                 raise failed_in_the_middle()
@@ -212,6 +225,8 @@ class UpstreamAnswer:
                 pieces = self._parser.pieces(data)
             except ValidationError:
                 raise failed_in_the_middle() from None
+            if not self._begun.done():
+                self._begun.set_result(None)
             for piece in pieces:
                 self._completion_tokens += piece.num_tokens
                 if piece.finish_reason is not None:

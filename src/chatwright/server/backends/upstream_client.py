@@ -29,6 +29,7 @@ class UpstreamClient:
         allow_private: whether its address may be this machine's or a private network's.
         headers: sent with every request.
         read_seconds: how long it may be silent.
+        is_ours: another Chatwright, whose refusals are passed on as they are.
     """
 
     def __init__(
@@ -39,7 +40,9 @@ class UpstreamClient:
         allow_private: bool = False,
         headers: Mapping[str, str] | None = None,
         read_seconds: float = 300.0,
+        is_ours: bool = False,
     ) -> None:
+        self._is_ours = is_ours
         url = checked_url(base_url)
         given = dict(headers or {})
         if api_key:
@@ -58,31 +61,43 @@ class UpstreamClient:
         """The JSON at a path. Raises ApiError."""
         return await self._json("GET", f"{self._base}{path}", None)
 
-    async def post(self, path: str, body: Mapping[str, Any], *, beside_v1: bool = False) -> Any:
+    async def post(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        beside_v1: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """The JSON that a path answers with.
 
         Args:
             path: below the base URL.
             body: as JSON.
             beside_v1: the path lies beside ``/v1``, as vLLM's ``/tokenize`` does.
+            headers: further ones.
 
         Raises:
             ApiError: 502, 503 or 504 for what is wrong there; 4xx for what is wrong with the request.
         """
-        return await self._json("POST", f"{self._root if beside_v1 else self._base}{path}", body)
+        return await self._json("POST", f"{self._root if beside_v1 else self._base}{path}", body, headers)
 
     @asynccontextmanager
-    async def stream(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[str]]:
+    async def stream(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[AsyncIterator[str]]:
         """The lines that a path answers with, as they come. Raises as :meth:`post`, also between lines."""
-        async with self._sent("POST", f"{self._base}{path}", body) as response:
+        async with self._sent("POST", f"{self._base}{path}", body, headers) as response:
             yield _lines(response)
 
     async def close(self) -> None:
         """Close every connection."""
         await self._http.aclose()
 
-    async def _json(self, method: str, url: str, body: Mapping[str, Any] | None) -> Any:
-        async with self._sent(method, url, body) as response:
+    async def _json(
+        self, method: str, url: str, body: Mapping[str, Any] | None, headers: Mapping[str, str] | None = None
+    ) -> Any:
+        async with self._sent(method, url, body, headers) as response:
             data = await _read(response)
         try:
             return json.loads(data)
@@ -90,13 +105,16 @@ class UpstreamClient:
             raise _unusable("it did not answer with JSON") from None
 
     @asynccontextmanager
-    async def _sent(self, method: str, url: str, body: Mapping[str, Any] | None) -> AsyncIterator[httpx.Response]:
+    async def _sent(
+        self, method: str, url: str, body: Mapping[str, Any] | None, headers: Mapping[str, str] | None
+    ) -> AsyncIterator[httpx.Response]:
         try:
             content = None if body is None else json.dumps(body, allow_nan=False).encode()
-            headers = {"Content-Type": "application/json"} if content is not None else {}
-            async with self._http.stream(method, url, content=content, headers=headers) as response:
+            given = {"Content-Type": "application/json"} if content is not None else {}
+            async with self._http.stream(method, url, content=content, headers=given | dict(headers or {})) as response:
                 if response.status_code != httpx.codes.OK:
-                    raise _refused(response, await _read(response))
+                    data = await _read(response)
+                    raise _passed_on(response, data) if self._is_ours else _refused(response, data)
                 yield response
         except httpx.TimeoutException:
             raise ApiError(504, "the server behind this model takes too long", code="upstream_timeout") from None
@@ -167,6 +185,22 @@ def _refused(response: httpx.Response, data: bytes) -> ApiError:
             )
         case _:
             return _unusable(f"it answers with status {response.status_code}")
+
+
+def _passed_on(response: httpx.Response, data: bytes) -> ApiError:
+    """A refusal by another Chatwright, whose words are ours."""
+    error = _error_of(data)
+    if not error.get("message") or response.status_code in (401, 403):
+        return _unusable(f"it answers with status {response.status_code}; do both servers have the same engine_key?")
+    wait = response.headers.get("Retry-After", "")
+    return ApiError(
+        response.status_code if response.status_code >= 400 else 502,
+        str(error["message"]),
+        code=error.get("code"),
+        type=error.get("type"),
+        param=error.get("param"),
+        headers={"Retry-After": wait} if wait.isdigit() else {},
+    )
 
 
 def _error_of(data: bytes) -> Mapping[str, Any]:

@@ -22,6 +22,7 @@ from chatwright.server.backends.base import Backend, Health
 from chatwright.server.backends.local import LocalBackend
 from chatwright.server.backends.upstream import UpstreamBackend
 from chatwright.server.backends.upstream_client import UpstreamClient
+from chatwright.server.backends.wire import WireModel
 from chatwright.server.database import Database
 from chatwright.server.database.tables import ServedModel, Upstream
 from chatwright.server.errors import ApiError, not_found
@@ -29,6 +30,7 @@ from chatwright.server.identifiers import now_ms
 from chatwright.server.models.local_model import LocalModel
 from chatwright.server.models.memory import NoRoom, needs
 from chatwright.server.models.registry import ModelRegistry
+from chatwright.server.models.remote_model import RemoteModel
 from chatwright.server.principal import Principal
 from chatwright.server.settings import ServerSettings
 
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 _LOCAL_OPTIONS: Final = ("device", "dtype", "max_model_len")
 
 _RETIRED: Final = "\0"  # begins the keys of models that nobody can find by name any more
+
+_FOR_OTHERS: Final = "\1"  # begins the keys of models that other servers' entries name
 
 OnRemove = Callable[[ServedModel], Awaitable[None]]
 
@@ -102,6 +106,8 @@ class ModelPool:
             created_ms=now_ms(),
         )
         self._local: dict[str, tuple[tuple[Any, ...], LocalModel]] = {}
+        self._engine = _engine_client(settings)
+        self._in_engine: dict[str, RemoteModel] = {}
         self._upstreams: dict[str, _Upstream] = {}
         self._remote: dict[tuple[str, str], tuple[_Upstream, UpstreamBackend]] = {}
         self._making_room = asyncio.Lock()
@@ -122,19 +128,19 @@ class ModelPool:
             if name != self.fixed_name and await self.registry.find(name, principal) is None:
                 name = self.fixed_name  # the default was removed, or is somebody's own
         backend = await self.backend(name, principal)
-        if isinstance(backend, LocalModel):
+        if isinstance(backend, LocalModel | RemoteModel):
             await backend.load()
         return Served(name, backend, is_upstream=isinstance(backend, UpstreamBackend))
 
     async def backend(self, name: str, principal: Principal) -> Backend:
         """A model that is not necessarily loaded. Raises ApiError 404."""
         if name == self.fixed_name:
-            return self._local_model(self._fixed_row)
+            return self._own_model(self._fixed_row)
         found = await self.registry.find(name, principal)
         if found is None:
             raise _no_model(name, principal)
         row, upstream = found
-        return self._local_model(row) if upstream is None else self._upstream_model(row, upstream)
+        return self._own_model(row) if upstream is None else self._upstream_model(row, upstream)
 
     async def row(self, name: str, principal: Principal) -> ServedModel:
         """The entry of a model that somebody may use. Raises ApiError 404."""
@@ -167,12 +173,12 @@ class ModelPool:
         """Load a model now. Raises ApiError 404, 503; no effect on a model of another server."""
         row = self._fixed_row if name == self.fixed_name else await self.registry.one(name)
         if row.kind == "local":
-            await self._local_model(row).load(again=True)
+            await self._own_model(row).load(again=True)
 
     async def unload(self, name: str) -> None:
         """Give a model's memory back. Raises ApiError 404; 409 while it is used."""
         row = self._fixed_row if name == self.fixed_name else await self.registry.one(name)
-        if row.kind == "local" and not await self._local_model(row).unload():
+        if row.kind == "local" and not await self._own_model(row).unload():
             raise ApiError(409, f"the model {name!r} is in use; try again later", code="model_in_use")
 
     async def remove(self, name: str, principal: Principal) -> None:
@@ -200,6 +206,9 @@ class ModelPool:
         held = self._local.pop(name, None)
         if held is not None:
             await held[1].close()
+        remote = self._in_engine.pop(name, None)
+        if remote is not None:
+            await remote.unload()
         for tell in self.on_remove:
             await tell(row)
 
@@ -211,6 +220,10 @@ class ModelPool:
         """Free every model; answers in flight end with EngineError."""
         for _, model in self._local.values():
             await model.close()
+        for remote in self._in_engine.values():
+            await remote.close()
+        if self._engine is not None:
+            await self._engine.close()
         for _, backend in self._remote.values():
             await backend.close()
         for upstream in self._upstreams.values():
@@ -218,12 +231,35 @@ class ModelPool:
 
     async def _state(self, row: ServedModel, upstream: Upstream | None, default: str) -> ModelState:
         if upstream is None:
-            model = self._local_model(row)
+            model = self._own_model(row)
             health, memory, context = await model.health(), model.memory_bytes, model.context_length
         else:
             backend = self._upstream_model(row, upstream)
             health, memory, context = await backend.health(), 0, backend.context_length
         return ModelState(row, health, memory, context, row.name == default, row is self._fixed_row)
+
+    def _own_model(self, row: ServedModel) -> "LocalModel | RemoteModel":
+        """A model that runs here, or in the engine process where there is one."""
+        if self._engine is None:
+            return self._local_model(row)
+        source = None if row is self._fixed_row else row.source
+        wire = WireModel(name=row.name, source=source, options=row.options)
+        held = self._in_engine.get(row.name)
+        if held is None or held.model != wire:
+            held = self._in_engine[row.name] = RemoteModel(self._engine, wire)
+        return held
+
+    def for_server(self, name: str, source: str | None, options: dict[str, Any]) -> LocalModel:
+        """A model for another server, whose entries name it: this is the engine process of several servers.
+
+        Args:
+            name: by which that server's clients ask for it.
+            source: as in its entry; None is the model that this process was started with, whatever its name.
+            options: as in its entry.
+        """
+        if source is None:
+            return self._local_model(self._fixed_row)
+        return self._local_model(ServedModel(name=f"{_FOR_OTHERS}{name}", source=source, options=options))
 
     def _local_model(self, row: ServedModel) -> LocalModel:
         made_of = (row.source, row.options)
@@ -310,6 +346,14 @@ class ModelPool:
         model = min(idle, key=lambda model: model.used_s)
         log.info("model %s is unloaded: another one needs the memory", model.name)
         await model.unload()
+
+
+def _engine_client(settings: ServerSettings) -> UpstreamClient | None:
+    if settings.engine_url is None:
+        return None
+    assert settings.engine_key is not None  # the settings see to it
+    key = settings.engine_key.get_secret_value()
+    return UpstreamClient(settings.engine_url.rstrip("/").removesuffix("/v1"), key, allow_private=True, is_ours=True)
 
 
 def served_name(settings: ServerSettings) -> str:
