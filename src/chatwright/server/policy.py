@@ -52,15 +52,7 @@ class Policy:
         if self.access == "public":
             return principal
         if principal.role == "anonymous":
-            raise ApiError(
-                401,
-                principal.say(
-                    "sign in, or send an API key in the Authorization header (Bearer sk-…)",
-                    "请先登录，或在 Authorization 请求头中提供 API 密钥（Bearer sk-…）",
-                ),
-                code="invalid_api_key",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+            raise unidentified(principal)
         if principal.channel == "key" and self.scope not in principal.scopes:
             raise ApiError(
                 403,
@@ -77,6 +69,19 @@ class Policy:
                 403, principal.say("only an administrator may do this", "仅管理员可执行此操作"), code="admin_only"
             )
         return principal
+
+
+def unidentified(principal: Principal) -> ApiError:
+    """401: nobody can tell who asks."""
+    return ApiError(
+        401,
+        principal.say(
+            "sign in, or send an API key in the Authorization header (Bearer sk-…)",
+            "请先登录，或在 Authorization 请求头中提供 API 密钥（Bearer sk-…）",
+        ),
+        code="invalid_api_key",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
 
 
 def allow(access: Access, *, scope: str | None = None) -> Any:

@@ -159,6 +159,25 @@ async def test_case_12_bodies_are_bounded_announced_or_not(client: Client) -> No
 
 
 @pytest.mark.anyio
+async def test_case_12_nothing_large_is_read_from_somebody_unknown(client: Client) -> None:
+    async with client() as http:
+        for headers in ({"Content-Length": "10000000"}, {}):
+            read = 0
+
+            async def megabytes() -> AsyncIterator[bytes]:
+                nonlocal read
+                yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+                for _ in range(1000):
+                    read += 10_000
+                    yield b"x" * 10_000
+
+            kind = {"Content-Type": "multipart/form-data; boundary=x"}
+            answer = await http.post("/v1/files", content=megabytes(), headers=headers | kind)
+            assert answer.status_code == (401 if headers else 413)
+            assert read <= (0 if headers else 100_000)
+
+
+@pytest.mark.anyio
 async def test_case_12_what_is_no_request_is_refused_and_the_server_lives(client: Client) -> None:
     async with client() as http:
         for body in NO_REQUESTS:

@@ -20,21 +20,23 @@ class Exchange:
 
     Args:
         scope, receive, send: of ASGI.
-        limit: bytes that the body may have.
         headers: for the answer.
+
+    Attributes:
+        limit: bytes that the body may have.
+        too_large: whether it had more.
     """
 
-    def __init__(
-        self, scope: Scope, receive: Receive, send: Send, *, limit: int, headers: list[tuple[bytes, bytes]]
-    ) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, headers: list[tuple[bytes, bytes]]) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._left = limit
+        self._received = 0
         self._headers = headers
         self._started = False
         self._finished = False
         self._is_events = False
+        self.limit = 0
         self.too_large = False
 
     async def receive(self) -> Message:
@@ -45,8 +47,8 @@ class Exchange:
         """
         message = await self._receive()
         if message["type"] == "http.request":
-            self._left -= len(message.get("body", b""))
-            if self._left < 0:
+            self._received += len(message.get("body", b""))
+            if self._received > self.limit:
                 self.too_large = True
                 raise TooLargeError
         return message

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -12,6 +13,8 @@ from chatwright.server.errors import ApiError
 from chatwright.server.guard import rules
 from chatwright.server.guard.exchange import Exchange, TooLargeError
 from chatwright.server.guard.places import Places
+from chatwright.server.policy import unidentified
+from chatwright.server.principal import Principal
 from chatwright.server.settings import ServerSettings
 
 _POLICY_VIOLATION: Final = 1008
@@ -54,15 +57,13 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        limit = rules.body_limit(scope, self._settings)
-        exchange = Exchange(scope, receive, send, limit=limit, headers=self._cors(headers))
+        exchange = Exchange(scope, receive, send, headers=self._cors(headers))
         try:
             rules.check_headers(headers)
             host = rules.check_host(headers, self._places)
             rules.check_path(scope)
             origin = rules.check_origin(scope, headers, host, self._places)
-            if rules.announced_bytes(headers) > limit:
-                raise rules.too_large(headers, limit)
+            exchange.limit = limit = await self._body_limit(scope, headers)
         except ApiError as error:
             await exchange.refuse(error)
             return
@@ -72,6 +73,25 @@ class Guard:
         await self._answer(scope, exchange)
         if exchange.too_large:
             await exchange.refuse(rules.too_large(headers, limit))
+
+    async def _body_limit(self, scope: Scope, headers: Headers) -> int:
+        """How many bytes the body may have, from whoever it is that sends it.
+
+        Raises:
+            ApiError: 413 for more than anybody may send, 401 for more than somebody unknown may.
+        """
+        limit, announced = rules.body_limit(scope, self._settings), rules.announced_bytes(headers)
+        if announced > limit:
+            raise rules.too_large(headers, limit)
+        if not rules.needs_a_name(headers):
+            return min(limit, rules.ANYBODYS_BYTES)
+        request = Request(scope)
+        principal: Principal = await request.app.state.identify(request)
+        if principal.user_id:
+            return limit
+        if announced > rules.ANYBODYS_BYTES:
+            raise unidentified(principal)
+        return min(limit, rules.ANYBODYS_BYTES)
 
     async def _answer(self, scope: Scope, exchange: Exchange) -> None:
         """Have the routes answer, until they have or the caller's access ends."""

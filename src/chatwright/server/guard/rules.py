@@ -16,6 +16,8 @@ from chatwright.server.settings import ServerSettings
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _MOST_HEADERS: Final = 128
 _MOST_HEADER_BYTES: Final = 32_768
+# A route's body is read before its policy is asked. So much is read from whoever comes; for more, the guard asks.
+ANYBODYS_BYTES: Final = 65_536
 _FRAMING_BYTES: Final = 1 << 20  # what multipart adds to a file
 # Where files are sent, which may be larger than other requests; the routes check their exact size.
 _FILE_PATHS: Final = ("/v1/files", "/v1/uploads/", "/api/imports", "/api/attachments")
@@ -103,6 +105,11 @@ def body_limit(scope: Scope, settings: ServerSettings) -> int:
     if scope["method"] == "POST" and scope["path"].startswith(_FILE_PATHS):
         return settings.max_file_bytes + _FRAMING_BYTES
     return settings.max_body_bytes
+
+
+def needs_a_name(headers: Headers) -> bool:
+    """Whether a body is, or may become, larger than what is read from anybody."""
+    return announced_bytes(headers) > ANYBODYS_BYTES or "transfer-encoding" in headers
 
 
 def too_large(headers: Headers, limit: int) -> ApiError:
