@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from chatwright.server.database import tables
 from chatwright.server.database.base import Base
@@ -124,6 +124,37 @@ async def test_case_20_deletion_leaves_no_trace_in_any_table_or_file(world: Open
         for path in (tmp_path / "home").rglob("*"):
             if path.is_file():
                 assert CANARY.encode() not in path.read_bytes(), path
+
+
+async def test_leaving_is_the_same_on_postgresql(world: OpenWorld, postgres_url: str) -> None:
+    async with world(accounts=True, sign_up="open", database_url=postgres_url) as here:
+        alice, bob = await here.person("alice"), await here.person("bob")
+        await live(here, alice)
+        made = await live(here, bob)
+        files = opened(await bob.get("/api/me/export"))
+        assert {one["title"] for one in json.loads(files["conversations.json"])} == {
+            f"title {CANARY}",
+            f"imported {CANARY}",
+        }
+        before = await everything(here)
+        assert before.count(made["user"]) > 10
+        gone = await bob.request("DELETE", "/api/me", json={"current_password": "the password of bob"})
+        assert gone.status_code == 204, gone.text
+        after = await everything(here)
+        assert made["user"] not in after
+        assert made["conversation"] not in after
+        assert len((await alice.get("/api/conversations")).json()["data"]) == 2
+
+
+async def everything(world: World) -> str:
+    """All that the database says, but for what it says of deletions."""
+    lines = []
+    async with world.services.database.read() as session:
+        for table in Base.metadata.sorted_tables:
+            if table.name not in ("audit_entries", "ended_access"):
+                lines += [str(dict(row)) for row in (await session.execute(table.select())).mappings()]
+        lines += [str(row) for row in await session.execute(text("SELECT * FROM message_search"))]
+    return "\n".join(lines)
 
 
 async def test_deletion_takes_nothing_of_others(world: OpenWorld) -> None:
