@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 Job = dict[str, Any]
+PRETENDED = Path(__file__).with_name("pretended_training.py")
 
 
 def chats(count: int = 24) -> bytes:
@@ -74,8 +76,12 @@ class Tuner:
 
     async def events(self, job: Job) -> list[Job]:
         """From the first to the last."""
-        answer = await self.http.get(f"/v1/fine_tuning/jobs/{job['id']}/events", params={"limit": 100})
-        events: list[Job] = answer.json()["data"]
+        events: list[Job] = []
+        page: Job = {"has_more": True}
+        while page["has_more"]:
+            query = {"limit": "100"} | ({"after": events[-1]["id"]} if events else {})
+            page = (await self.http.get(f"/v1/fine_tuning/jobs/{job['id']}/events", params=query)).json()
+            events += page["data"]
         return events[::-1]
 
     async def until(self, job: Job, *states: str) -> Job:
@@ -101,8 +107,8 @@ class Tuner:
 
 
 async def eventually(look: Callable[[], Awaitable[Any]]) -> Any:
-    """What ``look`` finds, as soon as it finds something; fails after a minute."""
-    async with asyncio.timeout(60):
+    """What ``look`` finds, as soon as it finds something; fails after two minutes."""
+    async with asyncio.timeout(120):
         while not (found := await look()):
             await asyncio.sleep(0.05)
     return found
@@ -112,6 +118,16 @@ async def eventually(look: Callable[[], Awaitable[Any]]) -> Any:
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatwright.server.jobs.supervision._LOOK_EVERY_S", 0.05)
     monkeypatch.setattr("chatwright.server.jobs.supervisor._LOOK_EVERY_S", 0.1)
+
+
+@pytest.fixture
+def pretended(monkeypatch: pytest.MonkeyPatch, tiny_model_dir: Path) -> Callable[[str], None]:
+    """``pretended("die")``: training is only played, see ``pretended_training``: a real start takes seconds."""
+
+    def play(part: str) -> None:
+        monkeypatch.setattr("chatwright.server.jobs.child._PROGRAM", ("-S", str(PRETENDED), part, str(tiny_model_dir)))
+
+    return play
 
 
 @pytest.fixture

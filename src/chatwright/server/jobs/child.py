@@ -17,6 +17,8 @@ from chatwright.server.jobs.folder import JobFolder
 
 _KEPT_VARIABLES: Final = frozenset({"CHATWRIGHT_HOME", "CHATWRIGHT_CACHE"})
 _SECRET_NAMES: Final = ("DATABASE_URL", "REDIS_URL", "API_KEY", "TOKEN", "SECRET", "PASSWORD")
+# Without the current folder among those that modules are imported from.
+_PROGRAM: Final = ("-P", "-m", "chatwright", "train")
 _NICENESS: Final = 10  # answers to people go before training
 
 
@@ -56,7 +58,7 @@ class TrainingProcess:
         Raises:
             OSError: the process cannot be started.
         """
-        command = [sys.executable, "-P", "-m", "chatwright", "train", str(folder.recipe), "--out", str(folder.run)]
+        command = [sys.executable, *_PROGRAM, str(folder.recipe), "--out", str(folder.run)]
         with folder.log.open("ab") as log:
             started = subprocess.Popen(
                 [*command, "--resume"],

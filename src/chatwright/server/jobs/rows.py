@@ -27,15 +27,18 @@ def training_rows(path: Path, method: Method) -> Iterator[tuple[int, Row]]:
     Raises:
         InputError: a line cannot be learned from; the message begins with its number.
     """
-    with open_bytes(path) as file:
-        for number, line in numbered_lines(file):
-            try:
+    number = 0
+    try:
+        with open_bytes(path) as file:
+            for number, line in numbered_lines(file):
                 if line is None:
                     raise InputError("it is longer than 64 MiB")
                 if line.strip():
                     yield number, _row(parse_json(decoded(line, repair=False)), method)
-            except InputError as error:
-                raise InputError(f"line {number}: {error}") from error
+    except InputError as error:
+        raise InputError(f"line {number}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"line {number + 1}: it is not UTF-8") from error
 
 
 def written(row: Row, redact: Redact) -> str:
