@@ -30,9 +30,10 @@ TheServices = Annotated[Services, Depends(services)]
 _FILES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A file to be saved.",
-        "content": {
+        "content": {"application/json": {"schema": {}}}  # a list or an object, by the form
+        | {
             media_type: {"schema": {"type": "string", "format": "binary"}}
-            for media_type in ("text/markdown", "application/json", "application/jsonl", "application/zip")
+            for media_type in ("text/markdown", "application/jsonl", "application/zip")
         },
     }
 }

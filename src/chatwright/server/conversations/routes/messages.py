@@ -111,7 +111,7 @@ async def get_message(message_id: PathId, request: Request, principal: User) -> 
         return MessageView.of(await messages.get(session, principal.user_id, message_id), whole=True)
 
 
-@router.get("/api/messages/{message_id}/events", status_code=200, response_class=EventStream, responses=EVENTS)
+@router.get("/api/messages/{message_id}/events", status_code=200, response_class=Response, responses=EVENTS)
 async def attach(
     message_id: PathId,
     request: Request,

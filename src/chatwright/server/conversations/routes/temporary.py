@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, Request, Response
 
 from chatwright.server.conversations.attaching import encoded
 from chatwright.server.conversations.live import Seen
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/temporary/answers", tags=["temporary chats"])
 User = Annotated[Principal, allow("user", scope="conversations")]
 
 
-@router.post("", status_code=200, response_class=EventStream, responses=EVENTS)
+@router.post("", status_code=200, response_class=Response, responses=EVENTS)
 async def answer_temporary(body: TemporaryQuestion, request: Request, principal: User) -> EventStream:
     """Answer a chat that the page holds. The first event, ``started``, has the id by which a viewer can come back."""
     temporary = services(request).conversations.temporary
@@ -27,7 +27,7 @@ async def answer_temporary(body: TemporaryQuestion, request: Request, principal:
     return EventStream(encoded(started(live, Seen())), headers=live.headers, error_name="error")
 
 
-@router.get("/{answer_id}/events", status_code=200, response_class=EventStream, responses=EVENTS)
+@router.get("/{answer_id}/events", status_code=200, response_class=Response, responses=EVENTS)
 async def attach_temporary(
     answer_id: PathId,
     request: Request,
