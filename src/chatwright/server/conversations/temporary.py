@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from chatwright.chat import Message
@@ -47,7 +47,7 @@ class TemporaryChats:
         live = LiveAnswer(new_id("tmp_"), "", principal.user_id)
         request = chat_request((*system, *spoken), question.sampling.given())
         admitted = asyncio.Event()
-        job = Job(live, principal, question.model, request)
+        job = Job(live, replace(principal, off_record=True), question.model, request)
         work = asyncio.create_task(write_answer(self._answering, job, admitted.set))
         waiting = asyncio.create_task(admitted.wait())
         try:

@@ -75,7 +75,7 @@ async def list_own_feedback(conversation_id: PathId, request: Request, principal
 async def list_feedback(
     request: Request,
     principal: Admin,
-    thumb: Annotated[Thumb | None, Query()] = None,
+    thumb: Annotated[int | None, Query(ge=-1, le=1)] = None,
     after: QueryId = None,
     limit: PageSize = 50,
 ) -> Page[ListedRating]:
