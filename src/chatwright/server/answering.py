@@ -258,9 +258,8 @@ class Answering:
             requests: one at least, all with the same ``n``.
         """
         served = await self._models.find(model, principal)
-        texts = tuple(request.prompt for request in requests if isinstance(request.prompt, str))
-        if texts:
-            await self._moderation.check_input(principal, served.name, texts)
+        texts = tuple([await _text(served.backend, request.prompt) for request in requests])
+        await self._moderation.check_input(principal, served.name, texts)
         if served.is_upstream:
             requests = tuple([await self._text_for_upstream(request) for request in requests])
         tokens = 0
@@ -360,6 +359,16 @@ def _check_room(served: Served, sampling: Mapping[str, Any], prompt_tokens: int,
             "shorten it"
         )
     raise ApiError(400, message, code="context_length_exceeded", param=param)
+
+
+async def _text(backend: Backend, prompt: str | Sequence[int]) -> str:
+    """What moderation reads of a prompt: token ids would pass it unread otherwise."""
+    if isinstance(prompt, str):
+        return prompt
+    try:
+        return await backend.decode(prompt)
+    except NoTokenizer:
+        return ""
 
 
 async def _length(backend: Backend, prompt: str | Sequence[int]) -> int:

@@ -23,6 +23,7 @@ class Principal:
         scopes: what the key is for (see :data:`SCOPES`); a session has all.
         language: in which refusals are worded.
         address: from which the request came, for the audit log and limits of anonymous requests.
+        off_record: whether what is written here is kept nowhere, as in a temporary chat.
     """
 
     user_id: str = ""
@@ -34,6 +35,7 @@ class Principal:
     scopes: frozenset[str] = frozenset()
     language: Language = "en"
     address: str = ""
+    off_record: bool = False
 
     @property
     def is_admin(self) -> bool:

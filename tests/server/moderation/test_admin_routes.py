@@ -68,10 +68,14 @@ async def test_moderation_is_reviewed_and_word_lists_are_kept(client: Client) ->
         refused = await http.post("/v1/chat/completions", json=chat)
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "content_policy_violation")
         [entry] = (await http.get("/api/admin/moderation", params={"reviewed": False})).json()["data"]
+        ids = (await http.post("/tokenize", json={"prompt": "what is BlueBird?"})).json()["tokens"]
+        unread = await http.post("/v1/completions", json={"model": "tiny", "prompt": ids, "max_tokens": 4})
+        assert unread.json()["error"]["code"] == "content_policy_violation"
         assert (entry["categories"], entry["action"], entry["excerpt"]) == ({"custom": 1.0}, "block", "")
         seen = await http.post(f"/api/admin/moderation/{entry['id']}/review", json={})
         assert seen.json()["reviewed_ms"] > 0
-        assert (await http.get("/api/admin/moderation", params={"reviewed": False})).json()["data"] == []
+        unseen = (await http.get("/api/admin/moderation", params={"reviewed": False})).json()["data"]
+        assert [each["model"] for each in unseen] == ["tiny"]
         path = f"/api/admin/word-lists/{made.json()['id']}"
         assert (await http.patch(path, json={"enabled": False})).json()["words"] == ["Bluebird"]
         assert (await http.post("/v1/chat/completions", json=chat)).status_code == 200

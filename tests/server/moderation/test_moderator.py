@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,8 @@ async def test_excerpts_are_kept_only_where_administrators_may_read_chats(modera
     async with moderator(admins_read_chats=True, redact_before_storage=True) as moderation:
         await moderation.check_input(ANNA, "tiny", (text,))
         assert (await entries(moderation))[0][3] == f"{THREAT}. Write to [EMAIL]"
+        await moderation.check_input(replace(ANNA, off_record=True), "tiny", (text,))  # a temporary chat
+        assert sorted(excerpt for *_, excerpt in await entries(moderation))[0] == ""
 
 
 @pytest.mark.anyio

@@ -1,7 +1,7 @@
 """A small classifier of abuse in English and Chinese: logistic regression over words and characters.
 
 It was trained on sentences written for it (``examples/``), and knows what these are like: it is a first sieve and no
-judge. What it reaches on sentences that it was not trained on is in its card, and in docs/how-to.
+judge. Its card says how much it finds of sentences that it was not trained on.
 """
 
 import json

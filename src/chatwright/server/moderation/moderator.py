@@ -143,7 +143,7 @@ class Moderator:
     ) -> None:
         found = {name: verdict.scores[name] for name in sorted(verdict.found)}
         excerpt = ""
-        if await self.may_show_excerpts():
+        if not principal.off_record and await self.may_show_excerpts():
             excerpt = await anyio.to_thread.run_sync(self._privacy.for_storage, text[:_EXCERPT])
         try:
             await self.record.add(principal, model, direction, action, found, excerpt)
