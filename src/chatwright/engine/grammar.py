@@ -138,5 +138,7 @@ def _grammar_text(constraint: Constraint) -> str:
         return str(llguidance.LLMatcher.grammar_from_json_schema(schema, defaults=_COMPACT_JSON))
     if constraint.kind == "regex":
         return str(llguidance.LLMatcher.grammar_from_regex(constraint.text))
+    if constraint.kind == "grammar":
+        return str(llguidance.LLMatcher.grammar_from_lark(constraint.text))
     choices = " | ".join(json.dumps(choice) for choice in json.loads(constraint.text))
     return str(llguidance.LLMatcher.grammar_from_lark(f"start: {choices}"))

@@ -28,7 +28,7 @@ _NOT_IN_BEAM_SEARCH = (
     "constraint",
 )
 
-ConstraintKind = Literal["json_schema", "json_object", "regex", "choice"]
+ConstraintKind = Literal["json_schema", "json_object", "regex", "choice", "grammar"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Constraint:
 
     Attributes:
         kind: what ``text`` is.
-        text: JSON text of the schema, the pattern, or a JSON list of the choices.
+        text: JSON text of the schema, the pattern, a JSON list of the choices, or the grammar.
     """
 
     kind: ConstraintKind
@@ -66,6 +66,11 @@ class Constraint:
         if not isinstance(value, str) or not value:
             raise InvalidParameterError("regex", f"regex is {pattern!r}; it must be a pattern that is not empty")
         return cls("regex", pattern)
+
+    @classmethod
+    def grammar(cls, text: str) -> Self:
+        """Text of a context-free grammar in llguidance's dialect of Lark, with ``%json {…}`` for schemas."""
+        return cls("grammar", text)
 
     @classmethod
     def choice(cls, choices: Sequence[str]) -> Self:

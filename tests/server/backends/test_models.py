@@ -1,6 +1,7 @@
 """Which models are served to whom, and how they share the memory."""
 
 import asyncio
+import json
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -273,3 +274,57 @@ async def test_answers_carry_the_watermark_where_it_is_on(client: Client) -> Non
     async with client(accounts=False) as http:
         refused = await http.post("/v1/watermark/detect", json={"text": answer})
         assert refused.json()["error"]["code"] == "watermark_off"
+
+
+ODD: list[Any] = [
+    None,
+    "",
+    5,
+    -1,
+    1e999,
+    [],
+    {},
+    [[[[]]]],
+    "\ud800",
+    "a\0b",
+    "x" * 100_000,
+    True,
+    {"a": {"b": {}}},
+    "../x",
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        (
+            "POST",
+            "/api/admin/models",
+            {"name": "m", "kind": "local", "source": "x", "upstream_id": None, "options": {}},
+        ),
+        ("PATCH", "/api/admin/models/second", {"enabled": True, "options": {}}),
+        (
+            "POST",
+            "/api/admin/upstreams",
+            {"name": "u", "base_url": "x", "api_key": "k", "read_seconds": 5, "enabled": 1},
+        ),
+        ("POST", "/v1/watermark/detect", {"text": "x", "model": "tiny"}),
+    ],
+)
+async def test_case_12_odd_values_are_refused_and_the_server_lives(
+    client: Client, tiny_model_dir: Path, method: str, path: str, body: dict[str, Any]
+) -> None:
+    async with client(accounts=False, watermark_key="a secret of this server") as http:
+        await http.post("/api/admin/models", json={"name": "second", "source": str(tiny_model_dir)})
+        bodies = [body | {field: odd} for field in body for odd in ODD] + [body | {"unknown": 1}, *ODD]
+        for odd in bodies:
+            content = json.dumps(odd)  # httpx's own way refuses to send lone surrogates and infinities
+            answer = await http.request(method, path, content=content, headers={"Content-Type": "application/json"})
+            assert answer.status_code < 500, (odd, answer.text)
+            if answer.status_code >= 400:
+                assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+        for name in ("a" * 300, "%00", "..%2f..%2fetc", "%ed%a0%80", "tiny/", " ", "x/load"):
+            for prefix in ("/v1/models/", "/api/admin/models/"):
+                assert (await http.get(prefix + name)).status_code in (400, 404)
+        assert (await http.get("/v1/models/tiny")).status_code == 200

@@ -117,7 +117,7 @@ async def test_calls_and_results_reach_a_model_whose_template_knows_no_tools(ope
         (ChatRequest(ASK, tools=(WEATHER,), tool_choice="get_rich"), "tool_choice"),
         (ChatRequest(ASK, tool_choice="required"), "tool_choice"),
         (ChatRequest(ASK, tools=({"type": "function"},)), "tools"),
-        (ChatRequest(ASK, tools=(WEATHER,), constraint=Constraint.json_object()), "response_format"),
+        (ChatRequest(ASK, tools=(WEATHER,), constraint=Constraint.regex("a+")), "response_format"),
         (ChatRequest(ASK, template_variables={"messages": []}), "chat_template_kwargs"),
     ],
 )
@@ -142,3 +142,27 @@ async def test_a_schema_holds_even_where_the_template_opens_thoughts(open_backen
     thoughts = await pieces_of(free)
     assert free.usage.reasoning == 5
     assert not any(piece.text for piece in thoughts)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("family", ["qwen3", "llama3", "chatml", "mistral"])
+async def test_an_answer_is_either_json_as_asked_for_or_a_call(open_backend: Open, family: str) -> None:
+    backend = open_backend(family, MISTRAL_TOOLS if family == "mistral" else None)
+    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+    constraint = Constraint.json_schema(schema | {"additionalProperties": False})
+    seen = set()
+    for seed in range(40):
+        request = ChatRequest(ASK, {"seed": seed, "max_tokens": 200}, tools=(WEATHER,), constraint=constraint)
+        pieces = await pieces_of(await backend.chat(request))
+        arguments = "".join(call.arguments for piece in pieces for call in piece.tool_calls)
+        text = "".join(piece.text for piece in pieces)
+        if arguments:
+            assert json.loads(arguments)["city"] in ("Paris", "Beijing")
+            assert not text
+        else:
+            assert isinstance(json.loads(text)["ok"], bool)
+        assert pieces[-1].finish_reason == ("tool_calls" if arguments else "stop")
+        seen.add(bool(arguments))
+        if len(seen) == 2:
+            return
+    pytest.fail(f"only one kind of answer came: {seen}")

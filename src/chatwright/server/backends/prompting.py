@@ -14,6 +14,7 @@ from chatwright.server.backends.tool_forms import (
     HERMES,
     Tool,
     ToolForm,
+    answer_or_call,
     call_constraint,
     chosen,
     form_of,
@@ -80,12 +81,6 @@ class Prompter:
         """
         must_call = chosen(request.tools, request.tool_choice)
         tools = () if request.tool_choice == "none" else request.tools
-        if request.constraint is not None and tools:
-            raise InvalidParameterError(
-                "response_format",
-                "response_format does not go with tools that may be called: the answer could not be either; "
-                'leave one out, or set tool_choice to "none"',
-            )
         fitted = self._loaded.fit(
             self._messages(request.messages, tools),
             request.context_policy,
@@ -97,6 +92,8 @@ class Prompter:
         form = self._form if tools else None
         ids, begins = list(fitted.rendered.ids), self._begins(fitted.rendered.text, request.continue_final)
         constraint = request.constraint
+        if constraint is not None and tools and not must_call:
+            constraint = answer_or_call(constraint, tools, self._form, self._loaded.tokenizer)
         if constraint is not None or must_call:
             if begins == "thoughts":  # what must be JSON from its first character leaves no room for thoughts
                 ids += [*self._mark(THINK_END), *self._encode("\n\n")]

@@ -1,5 +1,6 @@
 """How models write tool calls. The form is read off a model's own template, never off its name."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,6 +94,42 @@ def chosen(tools: Sequence[Tool], choice: str) -> Sequence[Tool]:
 
 def call_constraint(tools: Sequence[Tool], form: ToolForm) -> Constraint:
     """What the JSON of a call of one of ``tools`` must be."""
+    return Constraint.json_schema(_call_schema(tools, form))
+
+
+def answer_or_call(answer: Constraint, tools: Sequence[Tool], form: ToolForm, tokenizer: Tokenizer) -> Constraint:
+    """Either JSON as the caller wants it, or a call of one of ``tools``.
+
+    Raises:
+        InvalidParameterError: the answer is to be something else than JSON.
+    """
+    if answer.kind not in ("json_schema", "json_object"):
+        raise InvalidParameterError(
+            "response_format", "a regular expression or a choice does not go with tools; leave one of them out"
+        )
+    schema = json.loads(answer.text) if answer.kind == "json_schema" else {"type": "object"}
+    opening = _terminal(tokenizer, form.opening) + (f" {json.dumps(form.gap)}" if form.gap else "")
+    closing = f' "\\n"? {_terminal(tokenizer, form.closing)}' if form.closing else ""
+    return Constraint.grammar(
+        f"start: answer | {opening} call{closing}\n"
+        f"answer: %json {_compact(schema)}\n"
+        f"call: %json {_compact(_call_schema(tools, form))}\n"
+    )
+
+
+def _compact(schema: Mapping[str, Any]) -> str:
+    """A schema whose JSON is written on one line, as the engine's own constraints have it."""
+    style = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
+    return json.dumps({"x-guidance": style, **schema})
+
+
+def _terminal(tokenizer: Tokenizer, mark: str) -> str:
+    """A mark in a grammar: a control token by its id, any other as it is spelt."""
+    token = tokenizer.control_tokens.get(mark)
+    return f"<[{token}]>" if token is not None else json.dumps(mark) if mark else ""
+
+
+def _call_schema(tools: Sequence[Tool], form: ToolForm) -> dict[str, Any]:
     alternatives: list[dict[str, Any]] = []
     for index, tool in enumerate(tools):
         place = f"#/anyOf/{index}/properties/{form.arguments_key}"
@@ -108,7 +145,7 @@ def call_constraint(tools: Sequence[Tool], form: ToolForm) -> Constraint:
                 "additionalProperties": False,
             }
         )
-    return Constraint.json_schema({"anyOf": alternatives})
+    return {"anyOf": alternatives}
 
 
 def _moved(schema: Any, place: str) -> Any:

@@ -234,6 +234,8 @@ def _constraint_body(constraint: Constraint | None) -> dict[str, Any]:
             return {"structured_outputs": {"regex": constraint.text}}
         case "choice":
             return {"structured_outputs": {"choice": json.loads(constraint.text)}}
+        case "grammar":
+            raise InvalidParameterError("response_format", "models of other servers take no grammar of ours")
 
 
 def _message(message: Message) -> dict[str, Any]:

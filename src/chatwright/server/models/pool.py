@@ -262,7 +262,7 @@ class ModelPool:
         return self._local_model(ServedModel(name=f"{_FOR_OTHERS}{name}", source=source, options=options))
 
     def _local_model(self, row: ServedModel) -> LocalModel:
-        made_of = (row.source, row.options)
+        made_of = (row.source, row.options, row.version, row.created_ms)
         held = self._local.get(row.name)
         if held is None or held[0] != made_of:
             if held is not None:
