@@ -176,5 +176,5 @@ def finite(logprob: float) -> float:
     return max(logprob, _MIN_LOGPROB)
 
 
-EVENT_STREAM: Final = {"text/event-stream": {"schema": {"type": "string"}}}
+EVENT_STREAM: Final[dict[str, dict[str, Any]]] = {"text/event-stream": {}}
 TopLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS)]

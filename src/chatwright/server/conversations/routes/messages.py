@@ -20,7 +20,7 @@ User = Annotated[Principal, allow("user", scope="conversations")]
 Offset = Annotated[int, Query(ge=0, le=1 << 30)]
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {}},
         "description": "Events: status, reasoning and delta {text, offset}, done {message}, title, error.",
     }
 }
