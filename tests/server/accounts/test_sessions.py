@@ -56,6 +56,8 @@ async def test_case_5_sessions_and_streams_end_at_once(house: OpenHouse, how: st
         admin, own = await server.join("admin"), await server.join("ann")
         user = f"/api/admin/users/{(await own.get('/api/me')).json()['id']}"
         old = httpx.Cookies(own.cookies)
+        stopped: list[str] = []
+        server.services.accounts.on_end(stopped.append)
         stream = asyncio.create_task(own.get("/api/endless"))
         await asyncio.wait_for(is_open.wait(), 10)
         answer = await ENDS[how](server, admin, own, user)
@@ -63,6 +65,7 @@ async def test_case_5_sessions_and_streams_end_at_once(house: OpenHouse, how: st
         ended = await asyncio.wait_for(stream, 10)
         assert "begun" in ended.text
         assert "session_ended" in ended.text
+        assert stopped == ([] if how == "sign out" else [user.rpartition("/")[2]])  # what goes on without a request
         again = server.browser()
         again.cookies = old
         assert code(await again.get("/api/me")) == "session_ended"

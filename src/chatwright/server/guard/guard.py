@@ -90,7 +90,9 @@ class Guard:
         if principal.user_id:
             return limit
         if announced > rules.ANYBODYS_BYTES:
-            raise unidentified(principal)
+            refusal = unidentified(principal)
+            refusal.headers["Connection"] = "close"  # the body is not read
+            raise refusal
         return min(limit, rules.ANYBODYS_BYTES)
 
     async def _answer(self, scope: Scope, exchange: Exchange) -> None:
