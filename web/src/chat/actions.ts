@@ -1,0 +1,54 @@
+/** What people do with messages; every refusal becomes a note on the page. */
+
+import { useQueryClient } from "@tanstack/react-query";
+import { useMemo } from "react";
+import { useTranslation } from "react-i18next";
+
+import type { MessageView, Turn } from "@/api/generated/types.gen";
+import { watch } from "@/chat/live";
+import { act, ask, changeConversation, editMessage, messagesOf, remember, type Question } from "@/chat/queries";
+import { tellError } from "@/ui/toast";
+
+export interface Actions {
+  /** Each resolves with whether it was done. */
+  ask: (conversationId: string, question: Question, twice?: boolean) => Promise<boolean>;
+  regenerate: (message: MessageView) => Promise<boolean>;
+  continueAnswer: (message: MessageView) => Promise<boolean>;
+  edit: (message: MessageView, content: string) => Promise<boolean>;
+  stop: (message: MessageView) => Promise<boolean>;
+  show: (message: MessageView, leafId: string) => Promise<boolean>;
+}
+
+export function useActions(): Actions {
+  const queries = useQueryClient();
+  const { t } = useTranslation();
+  return useMemo(() => {
+    const taken = (conversationId: string, turn: Turn) => {
+      const messages = messagesOf(turn);
+      remember(queries, conversationId, messages, messages.at(-1)?.id);
+      for (const message of messages) if (message.status === "generating") watch(queries, message);
+      void queries.invalidateQueries({ queryKey: ["conversations"] });
+    };
+    const told = async (work: () => Promise<void>): Promise<boolean> => {
+      try {
+        await work();
+        return true;
+      } catch (error) {
+        tellError(error, t("app.offline"));
+        return false;
+      }
+    };
+    return {
+      ask: (id, question, twice) => told(async () => taken(id, await ask(id, question, twice))),
+      regenerate: (message) => told(async () => taken(message.conversation_id, await act(message, "regenerate"))),
+      continueAnswer: (message) => told(async () => taken(message.conversation_id, await act(message, "continue"))),
+      edit: (message, content) => told(async () => taken(message.conversation_id, await editMessage(message, content))),
+      stop: (message) => told(async () => remember(queries, message.conversation_id, [await act(message, "stop")])),
+      show: (message, leafId) =>
+        told(async () => {
+          remember(queries, message.conversation_id, [], leafId);
+          await changeConversation(message.conversation_id, { current_id: leafId });
+        }),
+    };
+  }, [queries, t]);
+}

@@ -1,0 +1,97 @@
+/** Where a message is written: Enter sends, Shift+Enter breaks the line, Stop stands in place of Send. */
+
+import { ArrowUp, Square } from "lucide-react";
+import { useLayoutEffect, useRef, type KeyboardEvent, type ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+
+import { Button } from "@/ui/button";
+
+export interface ComposerProps {
+  text: string;
+  onTextChange: (text: string) => void;
+  onSend: () => void;
+  /** Set while an answer is written. */
+  onStop?: (() => void) | undefined;
+  /** Arrow up in an empty field. */
+  onEditLast?: (() => void) | undefined;
+  disabled?: boolean;
+  /** Buttons at the left of the lower edge. */
+  tools?: ReactNode;
+  /** Above the text, such as attachments. */
+  children?: ReactNode;
+}
+
+export function Composer(props: ComposerProps) {
+  const { text, onTextChange, onSend, onStop, onEditLast, disabled = false, tools, children } = props;
+  const { t } = useTranslation();
+  const field = useRef<HTMLTextAreaElement>(null);
+
+  useLayoutEffect(() => {
+    const element = field.current;
+    if (!element) return;
+    element.style.height = "auto";
+    element.style.height = `${Math.min(element.scrollHeight, 240)}px`;
+  }, [text]);
+
+  const sendable = text.trim() !== "" && !disabled && !onStop;
+  const send = () => {
+    if (sendable) onSend();
+  };
+
+  const pressed = (event: KeyboardEvent) => {
+    // While an input method composes Chinese, Enter and the arrows choose among its suggestions. Some browsers end
+    // the composition before they tell of the key, and mark that key with 229 instead.
+    if (event.nativeEvent.isComposing || event.nativeEvent.keyCode === 229) return;
+    if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
+      event.preventDefault();
+      send();
+    }
+    if (event.key === "ArrowUp" && text === "" && onEditLast) {
+      event.preventDefault();
+      onEditLast();
+    }
+  };
+
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        send();
+      }}
+      className="rounded-2xl border border-line bg-raised p-2 shadow-sm transition-colors focus-within:border-line-strong"
+    >
+      {children}
+      <textarea
+        ref={field}
+        rows={1}
+        value={text}
+        data-composer
+        onChange={(event) => onTextChange(event.target.value)}
+        onKeyDown={pressed}
+        placeholder={t("chat.placeholder")}
+        aria-label={t("chat.message")}
+        enterKeyHint="send"
+        className="block max-h-60 w-full resize-none bg-transparent px-2 py-1.5 leading-6 outline-none placeholder:text-soft"
+      />
+      <div className="flex items-center justify-between gap-2 pt-1">
+        <div className="flex min-w-0 items-center gap-1">{tools}</div>
+        {onStop ? (
+          <Button look="solid" size="icon" className="rounded-full" onClick={onStop} aria-label={t("chat.stop")}>
+            <Square className="size-3.5 fill-current" aria-hidden />
+          </Button>
+        ) : (
+          <Button
+            look="solid"
+            size="icon"
+            type="submit"
+            className="rounded-full"
+            disabled={!sendable}
+            aria-label={t("chat.send")}
+          >
+            <ArrowUp className="size-5" aria-hidden />
+          </Button>
+        )}
+      </div>
+    </form>
+  );
+}
