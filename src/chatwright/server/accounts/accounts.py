@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import Request
 
@@ -84,10 +84,10 @@ async def open_accounts(
     if not settings.accounts or settings.api_key is not None or settings.engine_key is not None:
         await ensure_local_user(database)
     accounts = Accounts(database, settings, runtime, audit)
-    watching = asyncio.create_task(accounts.ending.watch(), name="ended accesses")
+    stop = asyncio.Event()
+    watching = asyncio.create_task(accounts.ending.watch(stop), name="ended accesses")
     try:
         yield accounts
     finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        stop.set()
+        await watching

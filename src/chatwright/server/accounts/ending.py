@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from sqlalchemy import delete, select
@@ -74,12 +75,15 @@ class Ending:
             )
         await self._end_here(access, before_ms=now_ms())
 
-    async def watch(self) -> None:
-        """End here what other processes announce; runs until it is cancelled."""
+    async def watch(self, stop: asyncio.Event) -> None:
+        """End here what other processes announce, until ``stop``: a query that is cancelled costs its connection."""
         async with self._database.read() as db:
             self._seen.update((row.id, row.at_ms) for row in await _recent(db))
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY_S):
+                    await stop.wait()
+                    return
             try:
                 await self._look()
             except Exception:  # a database that is away for a moment must not end the watch
