@@ -168,6 +168,19 @@ async def test_a_refusal_is_an_http_error_and_leaves_nothing(world: OpenWorld) -
         assert (await w.http.get(f"/api/conversations/{conversation}")).json()["title"] == ""
 
 
+async def test_limits_hold_here_as_in_the_other_apis(world: OpenWorld) -> None:
+    async with world(accounts=True, sign_up="open", limits={"requests_per_hour": 1}) as w:
+        anna = await w.person("anna")
+        path = f"/api/conversations/{await w.conversation(anna)}/messages"
+        asked = await anna.post(path, json={"content": "Hello"})
+        assert asked.headers["x-ratelimit-remaining-requests"] == "0"
+        await w.finished(asked.json()["messages"][0]["id"], anna)  # its title was not counted
+        refused = await anna.post(path, json={"content": "Hello again"}, headers={"Accept-Language": "en"})
+        assert refused.status_code == 429
+        assert refused.json()["error"]["message"] == "Too many requests in 1 hour. Try again later."
+        assert int(refused.headers["retry-after"]) > 0
+
+
 async def test_a_refusal_that_comes_late_is_told_by_the_message(
     world: OpenWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
