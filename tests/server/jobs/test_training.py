@@ -1,4 +1,8 @@
-"""A job that really trains, with the tiny model, while everything around it dies."""
+"""A job that really trains, with the tiny model, while everything around it dies.
+
+It takes its time: a server and three training processes start in earnest, each importing PyTorch. What can be tried
+without them is in ``test_supervision``.
+"""
 
 import asyncio
 import os

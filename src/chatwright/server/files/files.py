@@ -132,14 +132,18 @@ class Files:
                 known = await repository.known_ids(session, some)
             await anyio.to_thread.run_sync(self.vault.sweep, set(some) - known)
 
-    async def check_room(self, session: AsyncSession, user_id: str, size_bytes: int) -> None:
+    async def check_room(self, session: AsyncSession, principal: Principal, size_bytes: int) -> None:
         """Refuse what would not fit into somebody's share of the disk."""
-        taken = await repository.stored_bytes(session, user_id)
+        taken = await repository.stored_bytes(session, principal.user_id)
         if taken + size_bytes > self._max_user_bytes:
             raise ApiError(
                 413,
-                f"your files take {taken:,} bytes, and with {size_bytes:,} more they would exceed "
-                f"{self._max_user_bytes:,}; delete some",
+                principal.say(
+                    f"your files take {taken:,} bytes, and with {size_bytes:,} more they would exceed "
+                    f"{self._max_user_bytes:,}; delete some",
+                    f"您的文件已占用 {taken:,} 字节，再加 {size_bytes:,} 字节将超过上限 {self._max_user_bytes:,} 字节；"
+                    "请先删除一些文件",
+                ),
                 code="storage_exceeded",
                 param="file",
             )
@@ -150,9 +154,9 @@ class Files:
         row = _row(principal.user_id, file_id, kept, filename, purpose, expires_after_s)
         try:
             if not kept.size_bytes:
-                raise ApiError(400, "the file is empty", code="empty_file", param="file")
+                raise ApiError(400, principal.say("the file is empty", "文件为空"), code="empty_file", param="file")
             async with self._database.write() as session:
-                await self.check_room(session, principal.user_id, kept.size_bytes)
+                await self.check_room(session, principal, kept.size_bytes)
                 session.add(row)
         except BaseException:
             await anyio.to_thread.run_sync(self.vault.remove, [file_id])

@@ -79,7 +79,7 @@ class Uploads:
                         code="upload_too_large",
                         param="data",
                     )
-                await self._files.check_room(session, principal.user_id, size_bytes)
+                await self._files.check_room(session, principal, size_bytes)
                 session.add(part)
         except BaseException:
             await anyio.to_thread.run_sync(vault.remove, [part.id])

@@ -192,9 +192,11 @@ class Jobs:
         except ApiError as error:
             raise ApiError(400, f"{param}: {error}", code="file_not_found", param=param) from None
         if file.purpose != "fine-tune":
-            raise ApiError(
-                400, f"{param}: the file is for {file.purpose!r}, not for 'fine-tune'", code="invalid_file", param=param
+            message = principal.say(
+                f"{param}: the file is for {file.purpose!r}, not for 'fine-tune'",
+                f"{param}：该文件的用途是 {file.purpose!r}，而不是 'fine-tune'",
             )
+            raise ApiError(400, message, code="invalid_file", param=param)
 
     async def _changed(
         self,
@@ -216,5 +218,8 @@ class Jobs:
                 moved = await repository.change(session, job.id, other_states, **other_values)
         if not moved:
             status = (await self.get(principal, job_id)).status
-            raise ApiError(400, f"the job is {status} and cannot be {verb}", code="invalid_job_state")
+            message = principal.say(
+                f"the job is {status} and cannot be {verb}", f"任务当前状态为 {status}，无法执行此操作"
+            )
+            raise ApiError(400, message, code="invalid_job_state")
         self._supervisor.wake()

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,7 +93,8 @@ def prepare(folder: JobFolder, order: Order, stopping: threading.Event) -> Prepa
     data, note = checker.check(order.training, folder.training, "training_file", at_least=MIN_EXAMPLES)
     notes = [note]
     if order.validation is not None:
-        _, note = checker.check(order.validation, folder.validation, "validation_file", at_least=1)
+        held_out, note = checker.check(order.validation, folder.validation, "validation_file", at_least=1)
+        data = replace(data, longest=max(data.longest, held_out.longest))
         notes.append(note)
     hyperparameters = decided(order.method, order.hyperparameters, data)
     recipe = make_recipe(

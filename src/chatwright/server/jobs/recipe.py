@@ -69,9 +69,11 @@ def make_recipe(
     """
     stage = "sft" if method == "supervised" else "dpo"
     length = min(-(-data.longest // _LENGTH_STEP) * _LENGTH_STEP, context_length)
-    # A step takes packed rows of ``length`` tokens; this many hold, on average, the examples that were asked for.
-    rows = max(round(hyperparameters["batch_size"] * data.tokens / data.examples / length), 1)
-    steps = math.ceil(hyperparameters["n_epochs"] * data.tokens / (rows * length))
+    # A step takes packed rows of ``length`` tokens, of pairs for each of the two; this many hold, on average, the
+    # examples that were asked for.
+    row_tokens = length * (2 if method == "dpo" else 1)
+    rows = max(round(hyperparameters["batch_size"] * data.tokens / data.examples / row_tokens), 1)
+    steps = math.ceil(hyperparameters["n_epochs"] * data.tokens / (rows * row_tokens))
     settings: dict[str, Any] = {
         "data": "training",
         "lora": {"r": 16, "lora_alpha": 32},

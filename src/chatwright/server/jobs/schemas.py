@@ -137,7 +137,6 @@ class JobObject(BaseModel):
     trained_tokens: int | None
     metadata: dict[str, str] | None
     integrations: list[dict[str, Any]] = []
-    suffix: str | None = Field(description="what the model's name ends with")
     user_provided_suffix: str | None
 
     @classmethod
@@ -161,7 +160,6 @@ class JobObject(BaseModel):
             seed=row.seed,
             trained_tokens=row.trained_tokens,
             metadata=row.details or None,
-            suffix=row.suffix,
             user_provided_suffix=row.suffix,
         )
 

@@ -17,9 +17,10 @@ from typing import Any, Final
 import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
-from chatwright.errors import ChatwrightError
+from chatwright.errors import ChatwrightError, StorageError
 from chatwright.server.database import Database
 from chatwright.server.database.tables import FineTuningJob, StoredFile
+from chatwright.server.errors import ApiError
 from chatwright.server.files import Files
 from chatwright.server.identifiers import now_ms
 from chatwright.server.jobs import repository
@@ -134,11 +135,18 @@ class Supervision:
         except UnusableFileError as error:
             await self._fail("invalid_file", str(error), param=error.param)
             return False
-        except OSError as error:  # also StorageError
-            await self._fail("disk_full", f"the server cannot keep the job's data: {error.strerror or error}")
+        except ApiError as error:
+            await self._fail(error.code or "invalid_job", str(error), param=error.param)
             return False
-        except ChatwrightError as error:
-            await self._fail("invalid_job", str(error))
+        except StorageError:
+            await self._fail("disk_full", "the server has no room for the job's data")
+            return False
+        except ChatwrightError as error:  # about the model, and names its folder
+            log.warning("fine-tuning job %s cannot be prepared: %s", self._id, error)
+            await self._fail("model_not_trainable", "the model cannot be trained here; the server's log says why")
+            return False
+        except OSError as error:
+            await self._fail("disk_full", f"the server cannot keep the job's data: {error.strerror or error}")
             return False
         for note in prepared.notes:
             await self._tell(note)
