@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,13 @@ async def test_an_import_whose_server_is_gone_is_taken_over(make_settings: MakeS
             report = await ended(http, job_id)
             assert (report["status"], report["conversations"], report["messages"]) == ("complete", 5, 25)
             assert report["skipped"] == []
+            orphan = tmp_path / "home" / "imports" / "import_of_nobody"
+            orphan.write_text("what an account that is gone had uploaded")
+            await services.importer.take_over()
+            assert orphan.exists()  # it may be just on its way in
+            os.utime(orphan, (0, 0))
+            await services.importer.take_over()
+            assert not orphan.exists()
 
 
 async def test_a_cancelled_import_stops_and_keeps_what_it_has(make_settings: MakeSettings) -> None:

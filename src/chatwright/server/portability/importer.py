@@ -137,9 +137,10 @@ class Importer:
         """Go on with imports whose server is gone, and remove files that belong to none."""
         now = now_ms()
         abandoned = (ImportJob.status == "running", ImportJob.lease_until_ms < now)
-        async with self._database.write() as session:  # those that wait for a place or a slow file are not abandoned
-            own = update(ImportJob).where(ImportJob.id.in_(list(self._tasks)))
-            await session.execute(own.values(lease_until_ms=now + _LEASE_MS))
+        if self._tasks:  # those that wait for a place or for a slow file are not abandoned
+            async with self._database.write() as session:
+                own = update(ImportJob).where(ImportJob.id.in_(list(self._tasks)))
+                await session.execute(own.values(lease_until_ms=now + _LEASE_MS))
         async with self._database.read() as session:
             found = list(await session.scalars(select(ImportJob.id).where(*abandoned)))
         for job_id in found:
@@ -155,10 +156,9 @@ class Importer:
 
     async def _remove_orphans(self) -> None:
         """Files of accounts that were deleted and of jobs that ended as their server did."""
-        if not self._folder.is_dir():
+        files = await anyio.to_thread.run_sync(self._old_files)
+        if not files:
             return
-        old = time.time() - _LEASE_MS / 1000  # a file is written before its job is
-        files = {path.name: path for path in self._folder.iterdir() if path.stat().st_mtime < old}
         async with self._database.read() as session:
             running = set(
                 await session.scalars(
@@ -168,6 +168,13 @@ class Importer:
         for name, path in files.items():
             if name not in running:
                 path.unlink(missing_ok=True)
+
+    def _old_files(self) -> dict[str, Path]:
+        """Files by name that are not just being written: a file is there before its job is."""
+        if not self._folder.is_dir():
+            return {}
+        before = time.time() - _LEASE_MS / 1000
+        return {path.name: path for path in self._folder.iterdir() if path.stat().st_mtime < before}
 
     async def close(self) -> None:
         """Stop; whoever takes the jobs over goes on with them."""
