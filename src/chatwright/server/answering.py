@@ -237,14 +237,14 @@ class Answering:
             ApiError, ChatwrightError: it is refused; nothing is held then.
         """
         served = await self._models.find(model, principal)
-        await self._moderation.check_input(principal, served.name, _unanswered(request.messages))
-        if served.is_upstream:
-            request = await anyio.to_thread.run_sync(self._privacy.for_upstream, request)
-        request = replace(request, owner=principal.user_id)
+        texts = _unanswered(request.messages)
+        request = replace(await self._as_sent(served, request), owner=principal.user_id)
         tokens = await served.backend.count(request.messages, request.tools)
         _check_room(served, request.sampling, tokens if request.context_policy == "error" else 0, "messages")
 
         async def begin() -> list[Answer]:
+            # Last: reading costs time, which nobody gets for a chat that is too long or one request too many.
+            await self._moderation.check_input(principal, served.name, texts)
             return [await served.backend.chat(request)]
 
         return await self._admit(principal, served, tokens, begin)
@@ -258,20 +258,19 @@ class Answering:
             requests: one at least, all with the same ``n``.
         """
         served = await self._models.find(model, principal)
-        texts = tuple([await _text(served.backend, request.prompt) for request in requests])
-        await self._moderation.check_input(principal, served.name, texts)
-        if served.is_upstream:
-            requests = tuple([await self._text_for_upstream(request) for request in requests])
+        sent = [await self._text_as_sent(served, request) for request in requests]
         tokens = 0
-        for request in requests:
+        for request in sent:
             length = await _length(served.backend, request.prompt)
             _check_room(served, request.sampling, length, "prompt")
             tokens += length
 
         async def begin() -> list[Answer]:
+            texts = tuple([await _text(served.backend, request.prompt) for request in requests])
+            await self._moderation.check_input(principal, served.name, texts)
             begun: list[Answer] = []
             try:
-                for request in requests:
+                for request in sent:
                     begun.append(await served.backend.complete(replace(request, owner=principal.user_id)))
             except BaseException:
                 for answer in begun:
@@ -286,9 +285,8 @@ class Answering:
     ) -> tuple[Served, Embeddings, Mapping[str, str]]:
         """Vectors of texts, the model that made them, and headers for the HTTP answer. Raises as :meth:`chat`."""
         served = await self._models.find(model, principal)
-        if served.is_upstream:
-            leaving = [text if isinstance(text, str) else tuple(text) for text in inputs]
-            inputs = [(await self._text_for_upstream(TextRequest(text))).prompt for text in leaving]
+        requests = [TextRequest(text if isinstance(text, str) else tuple(text)) for text in inputs]
+        inputs = [(await self._text_as_sent(served, request)).prompt for request in requests]
         tokens = 0
         for text in inputs:
             tokens += await _length(served.backend, text)
@@ -302,12 +300,34 @@ class Answering:
                     await admitted.settle(used)
         return served, vectors, admitted.headers
 
+    async def encode(self, principal: Principal, model: str | None, text: str) -> tuple[Served, list[int]]:
+        """Token ids of a text, and the model that reads them so. Raises ApiError as :meth:`chat`."""
+        served = await self._models.find(model, principal)
+        prompt = (await self._text_as_sent(served, TextRequest(text))).prompt
+        assert isinstance(prompt, str)
+        return served, await served.backend.encode(prompt)
+
+    async def count(self, principal: Principal, model: str | None, request: ChatRequest) -> tuple[Served, int]:
+        """Tokens of the prompt that a chat makes, and the model. Raises ApiError as :meth:`chat`."""
+        served = await self._models.find(model, principal)
+        request = await self._as_sent(served, request)
+        return served, await served.backend.count(request.messages, request.tools)
+
     async def served(self, principal: Principal, model: str | None) -> Served:
-        """The model itself, for what costs nothing, such as counting tokens. Raises ApiError as :meth:`chat`."""
+        """The model itself, for what sends no text anywhere. Raises ApiError as :meth:`chat`."""
         return await self._models.find(model, principal)
 
-    async def _text_for_upstream(self, request: TextRequest) -> TextRequest:
-        # Finding names takes a model of its own: never on the event loop.
+    # Another server may be asked to count, too: whatever it is sent goes through here. In a thread, because finding
+    # names takes a model of its own.
+
+    async def _as_sent(self, served: Served, request: ChatRequest) -> ChatRequest:
+        if not served.is_upstream:
+            return request
+        return await anyio.to_thread.run_sync(self._privacy.for_upstream, request)
+
+    async def _text_as_sent(self, served: Served, request: TextRequest) -> TextRequest:
+        if not served.is_upstream:
+            return request
         return await anyio.to_thread.run_sync(self._privacy.text_for_upstream, request)
 
     async def _admit(

@@ -18,6 +18,7 @@ from chatwright.server.backends.base import (
     Health,
     Piece,
     TextRequest,
+    TokenizerFacts,
     TokenScore,
     TokenUsage,
 )
@@ -63,6 +64,7 @@ class ScriptedBackend:
     version: str = "v1"
     asked: list[ChatRequest | TextRequest] = field(default_factory=list)
     answers: list[ScriptedAnswer] = field(default_factory=list)
+    counted: list[Sequence[Message]] = field(default_factory=list)
     refuse_after: int = 1_000_000
 
     async def chat(self, request: ChatRequest) -> Answer:
@@ -81,7 +83,11 @@ class ScriptedBackend:
         return "".join(map(chr, ids))
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> int:
+        self.counted.append(messages)
         return sum(len(message.content or "") for message in messages)
+
+    async def tokenizer_facts(self) -> TokenizerFacts:
+        return TokenizerFacts(1_114_112, None, None, None, "")
 
     async def health(self) -> Health:
         return Health("ready")

@@ -78,7 +78,7 @@ async def test_many_prompts_are_one_request_and_keep_their_places() -> None:
     assert texts == ["a", "b"] * 3
     assert desk.limits.admitted == [10]
     assert len(desk.limits.settled) == 1
-    assert desk.moderation.texts == [("one", "three")]
+    assert desk.moderation.texts == [("one", "three", "\x01\x02")]  # token ids are no way around it
 
 
 @pytest.mark.anyio
@@ -108,6 +108,7 @@ async def test_the_request_must_fit_the_context_before_anybody_is_let_in() -> No
     with pytest.raises(ApiError, match="holds 100 tokens, but there are 101 in the prompt"):
         await desk.answering.complete(ADA, None, TextRequest("x" * 101))
     assert desk.limits.admitted == []
+    assert desk.moderation.texts == []
 
 
 @pytest.mark.anyio
@@ -154,6 +155,10 @@ async def test_other_servers_get_what_privacy_lets_out() -> None:
         pass
     async with await answering.complete(ADA, None, TextRequest("Ada")):
         pass
+    await answering.count(ADA, None, HELLO)
+    assert await answering.encode(ADA, None, "Ada") == (await answering.served(ADA, None), list(map(ord, "[name]")))
+    assert {message.content for messages in desk.backend.counted for message in messages} == {"[name]"}
+    assert desk.moderation.texts == [("hello",), ("Ada",)]
     chat, text = desk.backend.asked
     assert isinstance(chat, ChatRequest)
     assert chat.messages[0].content == "[name]"

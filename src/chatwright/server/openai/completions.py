@@ -70,11 +70,13 @@ class _Echo:
 
     async def scores(self, position: int, scores: PromptScores, offsets: Offsets) -> TextLogprobs:
         """Log-probabilities of a prompt's tokens."""
-        backend = (await self._answering.served(self._principal, self._body.model)).backend
-        prompt = self._body.prompts[position]
-        ids = await backend.encode(prompt) if isinstance(prompt, str) else prompt
+        model, prompt = self._body.model, self._body.prompts[position]
+        served = await self._answering.served(self._principal, model)
+        ids = (
+            prompt if not isinstance(prompt, str) else (await self._answering.encode(self._principal, model, prompt))[1]
+        )
         # One score more than tokens: the model's own mark for the beginning, which is no part of the text.
-        first = await backend.decode(ids[:1]) if len(ids) == len(scores) else ""
+        first = await served.backend.decode(ids[:1]) if len(ids) == len(scores) else ""
         return _joined(offsets.first(first), offsets.write(score for score in scores if score is not None))
 
 

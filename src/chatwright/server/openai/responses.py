@@ -59,8 +59,8 @@ async def create_response(body: ResponseRequest, request: Request, response: Res
 async def count_input_tokens(body: Asked, request: Request, principal: Caller) -> InputTokens:
     """How many tokens a response would read."""
     chat = await _chat(request, body, principal, as_items(body.input))
-    served = await services(request).answering.served(principal, body.model)
-    return InputTokens(input_tokens=await served.backend.count(chat.messages, chat.tools))
+    _, tokens = await services(request).answering.count(principal, body.model, chat)
+    return InputTokens(input_tokens=tokens)
 
 
 @router.get("/v1/responses/{response_id}")

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from chatwright.chat import parse_messages
+from chatwright.server.backends.base import ChatRequest
 from chatwright.server.openai.chat_shapes import ChatMessage
 from chatwright.server.openai.formats import MAX_TOOLS, Tool
 from chatwright.server.openai.shapes import MAX_MESSAGES, ModelName, TokenId
@@ -89,14 +90,14 @@ async def tokenize(
     body: TokenizeRequest, request: Request, principal: Annotated[Principal, allow("user", scope="inference")]
 ) -> Tokenized:
     """Token ids of a text, or how many a chat has."""
-    backend = (await services(request).answering.served(principal, body.model)).backend
+    answering = services(request).answering
     if body.messages is not None:
         messages = parse_messages([message.form() for message in body.messages])
-        tools = [tool.model_dump(exclude_none=True) for tool in body.tools or ()]
-        count = await backend.count(messages, tools)
-        return Tokenized(count=count, max_model_len=backend.context_length, tokens=None)
-    ids = await backend.encode(body.prompt or "")
-    return Tokenized(count=len(ids), max_model_len=backend.context_length, tokens=ids)
+        tools = tuple(tool.model_dump(exclude_none=True) for tool in body.tools or ())
+        served, count = await answering.count(principal, body.model, ChatRequest(messages, tools=tools))
+        return Tokenized(count=count, max_model_len=served.backend.context_length, tokens=None)
+    served, ids = await answering.encode(principal, body.model, body.prompt or "")
+    return Tokenized(count=len(ids), max_model_len=served.backend.context_length, tokens=ids)
 
 
 @router.post("/detokenize")
