@@ -1,6 +1,102 @@
+/** A conversation, or the beginning of one. */
+
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useNavigate, useParams } from "@tanstack/react-router";
+import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import { useActions } from "@/chat/actions";
+import { Announcer } from "@/chat/announcer";
+import { Composer } from "@/chat/composer";
+import { branchTo, makeTree } from "@/chat/core/tree";
+import { useDraft } from "@/chat/draft";
+import { useLive, watch } from "@/chat/live";
+import { conversationQuery, createConversation, messagesQuery } from "@/chat/queries";
+import { Thread } from "@/chat/thread";
+import { Welcome } from "@/chat/welcome";
+import { ErrorPage, WaitingPage } from "@/app/states";
+import { tellError } from "@/ui/toast";
+
 export function ChatPage() {
+  const { conversationId } = useParams({ strict: false });
+  return conversationId ? <Conversation key={conversationId} id={conversationId} /> : <NewChat />;
+}
+
+function NewChat() {
   const { t } = useTranslation();
-  return <h1 className="p-6 text-xl font-semibold">{t("app.name")}</h1>;
+  const navigate = useNavigate();
+  const actions = useActions();
+  const [text, setText] = useDraft("new");
+  const [sending, setSending] = useState(false);
+  const send = async () => {
+    setSending(true);
+    try {
+      const { id } = await createConversation({});
+      if (await actions.ask(id, { content: text, parentId: null })) {
+        setText("");
+        await navigate({ to: "/c/$conversationId", params: { conversationId: id } });
+      }
+    } catch (error) {
+      tellError(error, t("app.offline"));
+    } finally {
+      setSending(false);
+    }
+  };
+  return (
+    <div className="mx-auto flex w-full max-w-3xl grow flex-col justify-center gap-6 px-4 pb-[15dvh]">
+      <Welcome onChoose={setText} />
+      <Composer text={text} onTextChange={setText} onSend={() => void send()} disabled={sending} />
+    </div>
+  );
+}
+
+function Conversation({ id }: { id: string }) {
+  const queries = useQueryClient();
+  const conversation = useQuery(conversationQuery(id));
+  const messages = useQuery(messagesQuery(id));
+  const actions = useActions();
+  const [text, setText] = useDraft(id);
+  const [editingId, setEditingId] = useState<string | null>(null);
+  const live = useLive((state) => state.live);
+
+  // Whatever is being written, by this page or by any other, is followed: so a reload loses nothing.
+  useEffect(() => {
+    for (const message of messages.data ?? []) if (message.status === "generating") watch(queries, message);
+  }, [messages.data, queries]);
+
+  const leafId = conversation.data?.current_id ?? null;
+  const branch = useMemo(() => branchTo(makeTree(messages.data ?? []), leafId), [messages.data, leafId]);
+  if (conversation.error ?? messages.error) {
+    return <ErrorPage error={(conversation.error ?? messages.error) as Error} reset={() => undefined} />;
+  }
+  if (!conversation.data || !messages.data) return <WaitingPage />;
+
+  const writing = branch.find((message) => live[message.id] && message.status === "generating");
+  const send = async () => {
+    const content = text;
+    setText("");
+    if (!(await actions.ask(id, { content, parentId: branch.at(-1)?.id ?? null }))) setText(content);
+  };
+  const editLast = () => setEditingId(branch.findLast(({ role }) => role === "user")?.id ?? null);
+  return (
+    <>
+      <Thread
+        messages={messages.data}
+        leafId={leafId}
+        actions={actions}
+        editingId={editingId}
+        onEditing={setEditingId}
+      />
+      <Announcer writing={writing !== undefined} />
+      <div className="mx-auto w-full max-w-3xl px-4 pb-4">
+        <Composer
+          text={text}
+          onTextChange={setText}
+          onSend={() => void send()}
+          onStop={writing ? () => void actions.stop(writing) : undefined}
+          onEditLast={editLast}
+        />
+      </div>
+    </>
+  );
 }

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState, type RefObject } from "react";
+import { useEffect, useRef, useState, type RefObject } from "react";
 
 const NEAR_PX = 64;
 
@@ -13,13 +13,10 @@ export function useStickToEnd(view: RefObject<HTMLElement | null>, content: RefO
   const [away, setAway] = useState(false);
   const sticks = useRef(true);
 
-  const toEnd = useCallback(
-    (behavior: ScrollBehavior = "instant") => {
-      sticks.current = true;
-      view.current?.scrollTo({ top: view.current.scrollHeight, behavior });
-    },
-    [view],
-  );
+  const toEnd = (behavior: ScrollBehavior = "instant") => {
+    sticks.current = true;
+    view.current?.scrollTo({ top: view.current.scrollHeight, behavior });
+  };
 
   useEffect(() => {
     const element = view.current;

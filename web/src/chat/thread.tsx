@@ -1,0 +1,104 @@
+/** The branch of a conversation that is shown. */
+
+import { ArrowDown } from "lucide-react";
+import { Tooltip } from "radix-ui";
+import { useEffect, useMemo, useRef, type ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+
+import type { MessageView } from "@/api/generated/types.gen";
+import type { Actions } from "@/chat/actions";
+import { AnswerRow } from "@/chat/answer-row";
+import { branchTo, makeTree, newestLeaf, placeOf } from "@/chat/core/tree";
+import { QuestionRow } from "@/chat/question-row";
+import { useStickToEnd } from "@/chat/stick";
+import { Button } from "@/ui/button";
+
+interface ThreadProps {
+  messages: readonly MessageView[];
+  leafId: string | null;
+  actions: Actions;
+  editingId: string | null;
+  onEditing: (id: string | null) => void;
+  answerActions?: (message: MessageView) => ReactNode;
+}
+
+export function Thread({ messages, leafId, actions, editingId, onEditing, answerActions }: ThreadProps) {
+  const { t } = useTranslation();
+  const view = useRef<HTMLDivElement>(null);
+  const content = useRef<HTMLDivElement>(null);
+  const { away, toEnd } = useStickToEnd(view, content);
+  const tree = useMemo(() => makeTree(messages), [messages]);
+  const branch = useMemo(() => branchTo(tree, leafId), [tree, leafId]);
+  const lastQuestion = branch.findLast(({ role }) => role === "user")?.id;
+  const asked = useRef(lastQuestion);
+  useEffect(() => {
+    if (asked.current !== lastQuestion) toEnd(); // one's own new question is always brought into view
+    asked.current = lastQuestion;
+  });
+  const show = (sibling: MessageView) => {
+    const leaf = newestLeaf(tree, sibling.id) ?? sibling;
+    void actions.show(sibling, leaf.id);
+  };
+
+  return (
+    <Tooltip.Provider delayDuration={400}>
+      <div className="relative min-h-0 grow">
+        <div
+          ref={view}
+          className="h-full overflow-y-auto overscroll-contain"
+          tabIndex={0}
+          role="log"
+          aria-live="off"
+          aria-label={t("chat.conversation")}
+        >
+          <div ref={content} className="mx-auto flex w-full max-w-3xl flex-col gap-7 px-4 pt-6 pb-8">
+            {branch.map((message) => (
+              // Rows out of sight are not laid out: a thread of a thousand messages scrolls like one of ten.
+              <div
+                key={message.id}
+                data-message={message.id}
+                className="[contain-intrinsic-size:auto_160px] [content-visibility:auto]"
+              >
+                {message.role === "user" ? (
+                  <QuestionRow
+                    message={message}
+                    place={placeOf(tree, message)}
+                    actions={actions}
+                    onShow={show}
+                    editing={editingId === message.id}
+                    onEditing={onEditing}
+                  />
+                ) : message.role === "assistant" ? (
+                  <AnswerRow
+                    message={message}
+                    place={placeOf(tree, message)}
+                    actions={actions}
+                    onShow={show}
+                    editing={editingId === message.id}
+                    onEditing={onEditing}
+                  >
+                    {answerActions?.(message)}
+                  </AnswerRow>
+                ) : (
+                  <p className="rounded-lg bg-sunken px-4 py-2 text-sm whitespace-pre-wrap text-soft">
+                    {message.content}
+                  </p>
+                )}
+              </div>
+            ))}
+          </div>
+        </div>
+        {away && (
+          <Button
+            size="icon"
+            className="absolute bottom-3 left-1/2 -translate-x-1/2 rounded-full shadow-md"
+            onClick={() => toEnd("smooth")}
+            aria-label={t("chat.toEnd")}
+          >
+            <ArrowDown className="size-4" aria-hidden />
+          </Button>
+        )}
+      </div>
+    </Tooltip.Provider>
+  );
+}
