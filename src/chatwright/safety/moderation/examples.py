@@ -5,18 +5,22 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from chatwright.data.quickstart import chats
+from chatwright.errors import ConfigError
 from chatwright.safety.moderation.classifier import CATEGORIES
+from chatwright.safety.moderation.features import sentences
 
 HARMLESS: Final = "harmless"
 LANGUAGES: Final = ("english", "chinese")
 
 _SLOT: Final = re.compile(r"\{([a-z]+)\}")
 _FILLS: Final = 50  # of one template
+_TECHNICAL: Final = 4000
 _CHATS: Final = 400
 _TEMPLATE_WEIGHT: Final = 6.0  # of a template's sentences together; a single sentence counts 1
 
@@ -39,11 +43,12 @@ class Example:
 
 
 def training_examples(seed: int = 0) -> list[Example]:
-    """Everything to learn from: templates filled, single sentences, and harmless chats of the quickstart."""
+    """Everything to learn from: filled templates, single sentences, chats of the quickstart, technical prose."""
     rng = random.Random(seed)
     examples = [example for language in LANGUAGES for example in _of_file(_read(language), rng)]
-    for sentences in _read("more").values():
-        examples += _single(sentences)
+    for kinds in _read("more").values():
+        examples += _single(kinds)
+    examples += rng.sample(list(_technical()), _TECHNICAL)
     for number, chat in enumerate(chats(_CHATS, seed)):
         examples += [Example(str(message.content), frozenset(), f"chat {number}", 0.3) for message in chat.messages]
     return examples
@@ -51,7 +56,20 @@ def training_examples(seed: int = 0) -> list[Example]:
 
 def held_out() -> dict[str, list[Example]]:
     """Sentences for judging alone, by language."""
-    return {language: list(_single(sentences)) for language, sentences in _read("held_out").items()}
+    return {language: list(_single(kinds)) for language, kinds in _read("held_out").items()}
+
+
+def _technical() -> Iterator[Example]:
+    """Sentences of Chatwright's own documentation and code: what people who ask of computers read all day."""
+    root = Path(__file__).parents[4]
+    paths = sorted((root / "docs").rglob("*.md")) + sorted((root / "src" / "chatwright").rglob("*.py"))
+    if not paths:
+        raise ConfigError("the classifier is trained in a checkout of Chatwright, whose documentation it reads")
+    for path in paths:
+        if Path(__file__).parent in path.parents:
+            continue
+        for sentence in dict.fromkeys(sentences(path.read_text(encoding="utf-8"))):
+            yield Example(sentence, frozenset(), path.name, 0.3)
 
 
 def _read(name: str) -> Any:
@@ -68,8 +86,8 @@ def _of_file(content: Mapping[str, Any], rng: random.Random) -> Iterator[Example
     yield from _single(content["plain"])
 
 
-def _single(sentences: Mapping[str, list[Any]]) -> Iterator[Example]:
-    for kind, texts in sentences.items():
+def _single(kinds: Mapping[str, list[Any]]) -> Iterator[Example]:
+    for kind, texts in kinds.items():
         for text in texts:
             yield Example(str(text), _categories(kind), str(text))
 
