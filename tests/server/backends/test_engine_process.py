@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 from chatwright.chat import Message
 from chatwright.engine.params import Constraint
@@ -37,7 +38,7 @@ def engine_address(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactor
         dtype="float32",
         models_memory_bytes=256 << 20,
         accounts=False,
-        engine_key=KEY,
+        engine_key=SecretStr(KEY),
     )
     with live(settings) as address:
         yield address

@@ -39,6 +39,7 @@ class WireModel(Wire):
     name: Annotated[str, StringConstraints(min_length=1, max_length=255)]
     source: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
     options: dict[str, Any] = {}
+    version: str = ""
 
 
 class WireChat(Wire):

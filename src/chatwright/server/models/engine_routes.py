@@ -132,7 +132,7 @@ async def state(request: Request, body: WireModel) -> WireState:
 
 
 def _model(request: Request, model: WireModel) -> LocalModel:
-    return services(request).models.for_server(model.name, model.source, model.options)
+    return services(request).models.for_server(model)
 
 
 async def _state(model: LocalModel) -> WireState:

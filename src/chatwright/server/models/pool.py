@@ -1,25 +1,16 @@
 """The models that this server serves, by name: found, loaded within the memory there is, and closed at the end."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import anyio.to_thread
-
-from chatwright.errors import EngineError
-from chatwright.model.adapters import CONFIG_FILE as ADAPTER_CONFIG
 from chatwright.model.catalog import DEFAULT_NAME
-from chatwright.model.merged import merged_folder
-from chatwright.model.resolve import resolve_model
 from chatwright.safety.watermark import Watermark
 from chatwright.server.accounts.runtime import RuntimeSettings
 from chatwright.server.answering import Served
 from chatwright.server.backends.base import Backend, Health
-from chatwright.server.backends.local import LocalBackend
 from chatwright.server.backends.upstream import UpstreamBackend
 from chatwright.server.backends.upstream_client import UpstreamClient
 from chatwright.server.backends.wire import WireModel
@@ -28,16 +19,12 @@ from chatwright.server.database.tables import ServedModel, Upstream
 from chatwright.server.errors import ApiError, not_found
 from chatwright.server.identifiers import now_ms
 from chatwright.server.models.local_model import LocalModel
-from chatwright.server.models.memory import NoRoom, needs
+from chatwright.server.models.local_models import LocalModels
 from chatwright.server.models.registry import ModelRegistry
 from chatwright.server.models.remote_model import RemoteModel
+from chatwright.server.models.upstream_models import UpstreamModels
 from chatwright.server.principal import Principal
 from chatwright.server.settings import ServerSettings
-
-log = logging.getLogger(__name__)
-_LOCAL_OPTIONS: Final = ("device", "dtype", "max_model_len")
-
-_RETIRED: Final = "\0"  # begins the keys of models that nobody can find by name any more
 
 _FOR_OTHERS: Final = "\1"  # begins the keys of models that other servers' entries name
 
@@ -65,14 +52,6 @@ class ModelState:
     is_fixed: bool
 
 
-@dataclass(slots=True)
-class _Upstream:
-    """A connection to another server; ``made_of`` is what it was made of, to notice a change by another process."""
-
-    client: UpstreamClient
-    made_of: tuple[Any, ...]
-
-
 class ModelPool:
     """Implements :class:`~chatwright.server.answering.Models`.
 
@@ -94,7 +73,6 @@ class ModelPool:
         self.on_remove: list[OnRemove] = []
         key = settings.watermark_key
         self.watermark = Watermark(key.get_secret_value().encode()) if key is not None else None
-        self._settings = settings
         self._runtime = runtime
         self._fixed_row = ServedModel(
             name=self.fixed_name,
@@ -105,12 +83,10 @@ class ModelPool:
             version="",
             created_ms=now_ms(),
         )
-        self._local: dict[str, tuple[tuple[Any, ...], LocalModel]] = {}
+        self._local = LocalModels(settings, self.watermark)
+        self._upstreams = UpstreamModels()
         self._engine = _engine_client(settings)
         self._in_engine: dict[str, RemoteModel] = {}
-        self._upstreams: dict[str, _Upstream] = {}
-        self._remote: dict[tuple[str, str], tuple[_Upstream, UpstreamBackend]] = {}
-        self._making_room = asyncio.Lock()
 
     @property
     def fixed_source(self) -> str:
@@ -140,7 +116,7 @@ class ModelPool:
         if found is None:
             raise _no_model(name, principal)
         row, upstream = found
-        return self._own_model(row) if upstream is None else self._upstream_model(row, upstream)
+        return self._own_model(row) if upstream is None else self._upstreams.model(row, upstream)
 
     async def row(self, name: str, principal: Principal) -> ServedModel:
         """The entry of a model that somebody may use. Raises ApiError 404."""
@@ -203,9 +179,7 @@ class ModelPool:
                 param="model",
             )
         await self.registry.remove(name)
-        held = self._local.pop(name, None)
-        if held is not None:
-            await held[1].close()
+        await self._local.drop(name)
         remote = self._in_engine.pop(name, None)
         if remote is not None:
             await remote.unload()
@@ -214,138 +188,45 @@ class ModelPool:
 
     def client(self, upstream: Upstream) -> UpstreamClient:
         """A connection to another server, shared by its models."""
-        return self._connection(upstream).client
+        return self._upstreams.client(upstream)
 
     async def close(self) -> None:
         """Free every model; answers in flight end with EngineError."""
-        for _, model in self._local.values():
-            await model.close()
+        await self._local.close()
         for remote in self._in_engine.values():
             await remote.close()
         if self._engine is not None:
             await self._engine.close()
-        for _, backend in self._remote.values():
-            await backend.close()
-        for upstream in self._upstreams.values():
-            await upstream.client.close()
+        await self._upstreams.close()
 
     async def _state(self, row: ServedModel, upstream: Upstream | None, default: str) -> ModelState:
         if upstream is None:
             model = self._own_model(row)
             health, memory, context = await model.health(), model.memory_bytes, model.context_length
         else:
-            backend = self._upstream_model(row, upstream)
+            backend = self._upstreams.model(row, upstream)
             health, memory, context = await backend.health(), 0, backend.context_length
         return ModelState(row, health, memory, context, row.name == default, row is self._fixed_row)
 
     def _own_model(self, row: ServedModel) -> "LocalModel | RemoteModel":
         """A model that runs here, or in the engine process where there is one."""
         if self._engine is None:
-            return self._local_model(row)
+            return self._local.get(row)
         source = None if row is self._fixed_row else row.source
-        wire = WireModel(name=row.name, source=source, options=row.options)
+        wire = WireModel(name=row.name, source=source, options=row.options, version=row.version)
         held = self._in_engine.get(row.name)
         if held is None or held.model != wire:
             held = self._in_engine[row.name] = RemoteModel(self._engine, wire)
         return held
 
-    def for_server(self, name: str, source: str | None, options: dict[str, Any]) -> LocalModel:
-        """A model for another server, whose entries name it: this is the engine process of several servers.
-
-        Args:
-            name: by which that server's clients ask for it.
-            source: as in its entry; None is the model that this process was started with, whatever its name.
-            options: as in its entry.
-        """
-        if source is None:
-            return self._local_model(self._fixed_row)
-        return self._local_model(ServedModel(name=f"{_FOR_OTHERS}{name}", source=source, options=options))
-
-    def _local_model(self, row: ServedModel) -> LocalModel:
-        made_of = (row.source, row.options, row.version, row.created_ms)
-        held = self._local.get(row.name)
-        if held is None or held[0] != made_of:
-            if held is not None:
-                self._retire(held[1])
-            held = self._local[row.name] = (made_of, LocalModel(row.name, partial(self._open, row)))
-        return held[1]
-
-    def _retire(self, model: LocalModel) -> None:
-        """A model whose entry was changed: answers in flight go on, then its memory is taken back."""
-        self._local[f"{_RETIRED}{id(model)}"] = ((), model)
-
-    def _upstream_model(self, row: ServedModel, upstream: Upstream) -> UpstreamBackend:
-        connection = self._connection(upstream)
-        held = self._remote.get((row.name, row.source))
-        if held is None or held[0] is not connection:
-            version = f"{upstream.name}/{row.source}"[:255]
-            backend = UpstreamBackend(
-                connection.client, row.source, version=version, context_length=row.options.get("context_length")
-            )
-            held = self._remote[row.name, row.source] = (connection, backend)
-        return held[1]
-
-    def _connection(self, upstream: Upstream) -> _Upstream:
-        made_of = (upstream.base_url, upstream.api_key, upstream.options)
-        held = self._upstreams.get(upstream.id)
-        if held is None or held.made_of != made_of:
-            # The old one is left to whoever is still reading from it; without references its connections close.
-            client = UpstreamClient(
-                upstream.base_url,
-                upstream.api_key,
-                allow_private=upstream.options.get("allow_private") is True,
-                read_seconds=upstream.options.get("read_seconds", 300.0),
-            )
-            held = self._upstreams[upstream.id] = _Upstream(client, made_of)
-        return held
-
-    async def _open(self, row: ServedModel, model: LocalModel) -> LocalBackend:
-        """Load a model, in the memory that idle ones may have to leave."""
-        settings, budget = self._settings, self._settings.models_memory_bytes
-        options = {name: row.options.get(name, getattr(settings, name)) for name in _LOCAL_OPTIONS}
-        async with self._making_room:
-            path = await anyio.to_thread.run_sync(_model_path, settings.model if row is self._fixed_row else row.source)
-            await self._drop_retired()
-            if budget is None:
-                return await self._open_in_what_is_free(path, options, model)
-            need = await anyio.to_thread.run_sync(partial(needs, path, budget_bytes=budget, **options))
-            while sum(other.memory_bytes for _, other in self._local.values()) + need.total_bytes > budget:
-                await self._evict_one()
-            backend = await anyio.to_thread.run_sync(
-                partial(LocalBackend.open, path, watermark=self.watermark, kv_memory_bytes=need.kv_bytes, **options)
-            )
-            model.memory_bytes = need.total_bytes
-            return backend
-
-    async def _open_in_what_is_free(self, path: Path, options: dict[str, Any], model: LocalModel) -> LocalBackend:
-        """Without a budget, a model takes a share of what is free; others leave when that is too little."""
-        while True:
-            try:
-                backend = await anyio.to_thread.run_sync(
-                    partial(LocalBackend.open, path, watermark=self.watermark, **options)
-                )
-            except EngineError:
-                if not any(other.is_idle for _, other in self._local.values()):
-                    raise
-                await self._evict_one()
-            else:
-                model.memory_bytes = backend.memory_bytes
-                return backend
-
-    async def _drop_retired(self) -> None:
-        """Free what was replaced by a changed entry and is used by nobody any more."""
-        for key, (_, model) in list(self._local.items()):
-            if key.startswith(_RETIRED) and await model.unload():
-                del self._local[key]
-
-    async def _evict_one(self) -> None:
-        """Unload the idle model that was not used for longest. Raises NoRoom where all are in use."""
-        idle = [model for _, model in self._local.values() if model.is_idle]
-        if not idle:
-            raise NoRoom
-        model = min(idle, key=lambda model: model.used_s)
-        log.info("model %s is unloaded: another one needs the memory", model.name)
-        await model.unload()
+    def for_server(self, model: WireModel) -> LocalModel:
+        """A model for another server, whose entries name it: this is the engine process of several servers."""
+        if model.source is None:
+            return self._local.get(self._fixed_row)
+        name = f"{_FOR_OTHERS}{model.name}"
+        return self._local.get(
+            ServedModel(name=name, source=model.source, options=model.options, version=model.version)
+        )
 
 
 def _engine_client(settings: ServerSettings) -> UpstreamClient | None:
@@ -366,13 +247,6 @@ def served_name(settings: ServerSettings) -> str:
     if not path.exists():
         return settings.model
     return path.stem if path.suffix == ".gguf" else path.resolve().name
-
-
-def _model_path(source: str | None) -> Path:
-    """Where a model lies; an adapter is merged into the model that it names."""
-    if source is not None and (Path(source) / ADAPTER_CONFIG).is_file() and not (Path(source) / "config.json").exists():
-        return merged_folder(source)
-    return resolve_model(source)
 
 
 def _no_model(name: str, principal: Principal) -> ApiError:
