@@ -13,7 +13,10 @@ from chatwright.server.principal import Principal
 from tests.server.conversations.conftest import OpenWorld, World, events_of
 
 pytestmark = pytest.mark.anyio
-QUESTION = {"messages": [{"role": "user", "content": "a secret of mine"}], "system_prompt": "Be kind."}
+QUESTION = {
+    "messages": [{"role": "user", "content": "a secret of mine: I will kill you, you idiot"}],
+    "system_prompt": "Be kind.",
+}
 
 
 async def everything_stored(w: World) -> str:
@@ -25,7 +28,7 @@ async def everything_stored(w: World) -> str:
 
 
 async def test_a_temporary_chat_is_answered_and_stored_nowhere(world: OpenWorld) -> None:
-    async with world() as w:
+    async with world(admins_read_chats=True) as w:  # moderation then keeps excerpts of what it flags; not of this
         w.model.replies = ["an answer in confidence"]
         answer = await w.http.post("/api/temporary/answers", json=QUESTION)
         events = events_of(answer.text)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from chatwright.server.database.tables import Conversation, Folder, MessageRow, Share
+from chatwright.server.errors import ErrorDetail
 from chatwright.server.fields import NOT_BLANK, STORABLE, Identifier, Name
 
 MAX_CONTENT_CHARS = 500_000
@@ -169,16 +170,7 @@ class ListedConversation(ConversationView):
     group: str
 
 
-class ErrorDetail(BaseModel):
-    """Why there is no answer."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class AttachmentView(BaseModel):
+class AttachedFile(BaseModel):
     """A file that went with a question."""
 
     name: str
@@ -204,7 +196,7 @@ class MessageView(BaseModel):
     completion_tokens: int | None
     dropped_turns: int
     sampling: dict[str, JsonValue]
-    attachments: list[AttachmentView]
+    attachments: list[AttachedFile]
     error: ErrorDetail | None
     created_ms: int
     updated_ms: int
@@ -313,7 +305,7 @@ class Page(BaseModel, Generic[Item]):
     next: str | None = Field(default=None, description="for ?after=")
 
 
-class Deleted(BaseModel):
+class NumDeleted(BaseModel):
     """How many were deleted."""
 
     deleted: int

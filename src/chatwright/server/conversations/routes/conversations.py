@@ -12,9 +12,9 @@ from chatwright.server.conversations.schemas import (
     ContextView,
     ConversationChanges,
     ConversationView,
-    Deleted,
     ListedConversation,
     NewConversation,
+    NumDeleted,
     Page,
     SearchHit,
 )
@@ -81,10 +81,10 @@ async def list_conversations(
 
 
 @router.delete("")
-async def delete_all_conversations(request: Request, principal: User) -> Deleted:
+async def delete_all_conversations(request: Request, principal: User) -> NumDeleted:
     """Delete all of one's conversations, archived ones too."""
     async with services(request).database.write() as session:
-        return Deleted(deleted=await repository.remove_all(session, principal.user_id))
+        return NumDeleted(deleted=await repository.remove_all(session, principal.user_id))
 
 
 @router.get("/search")
@@ -140,4 +140,4 @@ async def get_context(
 ) -> ContextView:
     """How full the model's context is."""
     room = services(request)
-    return await context_of(room.database, room.models, principal, conversation_id, leaf_id)
+    return await context_of(room.database, room.answering, principal, conversation_id, leaf_id)
