@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from chatwright.chat import Message
 from chatwright.server.attachments.reading import MAX_FILE_BYTES
+from chatwright.server.backends.base import ChatRequest
 from chatwright.server.errors import REFUSALS, ApiError
 from chatwright.server.fields import Name
 from chatwright.server.policy import allow
@@ -49,8 +50,9 @@ async def read_attachment(
             param="file",
         )
     found = await all_services.attachments.read(caller, data)
-    served = await all_services.models.find(model, caller)
-    tokens, limit = await served.backend.count((Message("user", found.text),)), served.backend.context_length
+    asked = ChatRequest((Message("user", found.text),))
+    served, tokens = await all_services.answering.count(caller, model, asked)
+    limit = served.backend.context_length
     if limit is not None and tokens >= limit:
         raise ApiError(
             400,
