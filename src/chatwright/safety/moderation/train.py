@@ -97,6 +97,8 @@ def main() -> None:
     cuts = thresholds(examples, out_of_fold(examples))
     trained = _pruned(fit(examples))
     classifier = ModerationClassifier(trained[0], trained[1], trained[2] - cuts.astype(np.float32), {})
+    classifier.save(output)
+    classifier = ModerationClassifier.open(output)  # what is judged is what is kept, weights in a byte each
     classifier.card = {"examples": len(examples), "features": len(trained[0]), "held_out": judge(classifier)}
     classifier.save(output)
     print(json.dumps(classifier.card, indent=1))
