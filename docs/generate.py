@@ -18,7 +18,7 @@ DOCS = Path(__file__).parent
 LANGUAGES = {"en": "cli.md", "zh": "cli.zh-CN.md"}
 # Pages whose tables are made by docs/tables.py, and their languages.
 TABLED: dict[str, Language] = {}
-for _page in ("recipes", "data", "evaluation"):
+for _page in ("recipes", "data", "evaluation", "server"):
     TABLED |= {f"{_page}.md": "en", f"{_page}.zh-CN.md": "zh"}
 
 

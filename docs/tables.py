@@ -14,7 +14,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 Language = Literal["en", "zh"]
@@ -22,7 +22,14 @@ Language = Literal["en", "zh"]
 _TABLE = re.compile(r"(<!-- table: ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _BRACES = re.compile(r"\{[^}]*\}")
 _CHINESE = Path(__file__).parent / "chinese.yaml"
-_KINDS: dict[type, str] = {bool: "true · false", int: "whole number", float: "number", str: "text"}
+_KINDS: dict[type, str] = {
+    bool: "true · false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    SecretStr: "text",  # kept out of sight
+    Path: "path",
+}
 _WORDS = {  # of the tables themselves
     "key": "键",
     "value": "取值",
@@ -31,6 +38,7 @@ _WORDS = {  # of the tables themselves
     "whole number": "整数",
     "number": "数值",
     "text": "文本",
+    "path": "路径",
     "list of": "列表：",
     "mapping": "映射",
     "required": "必需",
@@ -97,6 +105,7 @@ def _chinese() -> Mapping[str, str]:
 def _tables() -> dict[str, Callable[[_Speaker], str]]:
     from chatwright.data.settings import CleanSettings, DataSettings
     from chatwright.eval.tasks import Task
+    from chatwright.server.settings import Limits, ServerSettings
     from chatwright.train.recipe import EvaluationSettings, ModelSettings, Recipe, TokenizerSource
     from chatwright.train.settings import GrowSettings, LoRASettings, StageSettings
 
@@ -111,6 +120,8 @@ def _tables() -> dict[str, Callable[[_Speaker], str]]:
         "data": DataSettings,
         "clean": CleanSettings,
         "task": Task,
+        "server": ServerSettings,
+        "limits": Limits,
     }
     tables: dict[str, Callable[[_Speaker], str]] = {
         name: lambda speaker, kind=kind: _settings_table(kind.model_fields, speaker)  # type: ignore[misc]

@@ -43,13 +43,13 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    requests_per_minute: int | None = Field(default=60, ge=1)
-    requests_per_hour: int | None = Field(default=600, ge=1)
-    requests_per_day: int | None = Field(default=None, ge=1)
-    tokens_per_minute: int | None = Field(default=None, ge=1)
-    tokens_per_hour: int | None = Field(default=None, ge=1)
-    tokens_per_day: int | None = Field(default=None, ge=1)
-    concurrent_generations: int | None = Field(default=4, ge=1)
+    requests_per_minute: int | None = Field(default=60, ge=1, description="requests in a minute")
+    requests_per_hour: int | None = Field(default=600, ge=1, description="requests in an hour")
+    requests_per_day: int | None = Field(default=None, ge=1, description="requests in a day")
+    tokens_per_minute: int | None = Field(default=None, ge=1, description="tokens, read and written, in a minute")
+    tokens_per_hour: int | None = Field(default=None, ge=1, description="tokens in an hour")
+    tokens_per_day: int | None = Field(default=None, ge=1, description="tokens in a day")
+    concurrent_generations: int | None = Field(default=4, ge=1, description="answers at once")
 
 
 class ServerSettings(BaseSettings):
@@ -102,16 +102,16 @@ class ServerSettings(BaseSettings):
     accounts: bool = Field(default=True, description="whether people need an account")
     api_key: SecretStr | None = Field(default=None, description="a key that is always accepted, without an account")
     sign_up: SignUp = Field(default="closed", description="who may make an account after the first")
-    session_days: int = Field(default=30, ge=1)
+    session_days: int = Field(default=30, ge=1, description="a sign-in lasts so long after its last use")
     secure_cookies: bool | None = Field(default=None, description="cookies over HTTPS only; by public_url otherwise")
-    oidc_issuer: str | None = None
-    oidc_client_id: str | None = None
-    oidc_client_secret: SecretStr | None = None
+    oidc_issuer: str | None = Field(default=None, description="address of an OpenID Connect provider to sign in with")
+    oidc_client_id: str | None = Field(default=None, description="this server's name there")
+    oidc_client_secret: SecretStr | None = Field(default=None, description="its secret there")
 
     # Limits and abuse
-    limits: Limits = Field(default_factory=Limits)
+    limits: Limits = Field(default_factory=Limits, description="what one user may take; see below")
     max_body_bytes: int = Field(default=8 << 20, ge=1024, description="largest request that is not a file")
-    max_file_bytes: int = Field(default=512 << 20, ge=1024)
+    max_file_bytes: int = Field(default=512 << 20, ge=1024, description="largest file")
     max_user_files_bytes: int = Field(default=10 << 30, ge=1024, description="what the files of one user take together")
     moderation: ModerationPolicy = Field(default="flag", description="what is done with abuse")
     moderation_model: Path | None = Field(
@@ -120,9 +120,9 @@ class ServerSettings(BaseSettings):
     watermark_key: SecretStr | None = Field(default=None, description="turns the watermark of answers on")
 
     # Privacy
-    redact_before_storage: bool = False
-    redact_before_training: bool = True
-    redact_before_upstream: bool = False
+    redact_before_storage: bool = Field(default=False, description="replace personal data in what is kept")
+    redact_before_training: bool = Field(default=True, description="replace it in what is exported for training")
+    redact_before_upstream: bool = Field(default=False, description="replace it in what other servers are sent")
     names_model: Path | None = Field(
         default=None, description="folder of a token classifier that finds names of people for redaction"
     )
@@ -130,8 +130,10 @@ class ServerSettings(BaseSettings):
     admins_read_chats: bool = Field(default=False, description="whether administrators may read what people write")
 
     # Operation
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "text", "json"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="of our own messages")
+    log_format: Literal["auto", "text", "json"] = Field(
+        default="auto", description="auto: text on a terminal, JSON elsewhere"
+    )
     metrics: Literal["off", "local", "open"] = Field(default="local", description="who may read /metrics")
     shutdown_seconds: float = Field(default=20.0, ge=0, description="time that answers get to end at shutdown")
     max_fine_tuning_jobs: int = Field(default=1, ge=0, description="jobs that this machine trains at a time")
