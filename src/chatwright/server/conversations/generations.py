@@ -67,8 +67,11 @@ async def write_answer(answering: Answering, job: Job, admitted: Callable[[], No
         live.headers = dict(answer.headers)
         live.wake()
         admitted()
+        num_tokens = job.tokens_before
         try:
             async for piece in answer:
+                num_tokens += piece.num_tokens
+                live.facts["completion_tokens"] = num_tokens  # as it grows: a server may die at any token
                 live.add(piece)
         finally:
             live.facts |= {
