@@ -25,8 +25,9 @@ TWINS = [("README.md", "README.zh-CN.md"), ("docs/tutorial.md", "docs/tutorial.z
 PAGES = [page for twins in TWINS for page in twins]
 REFERENCE = [
     (f"docs/reference/{name}.md", f"docs/reference/{name}.zh-CN.md")
-    for name in ("README", "recipes", "data", "runs", "evaluation")
+    for name in ("README", "recipes", "data", "runs", "evaluation", "server")
 ]
+HOW_TO = [("docs/how-to/serve.md", "docs/how-to/serve.zh-CN.md")]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#]+)(?:#([^)]+))?\)")
 
@@ -71,6 +72,8 @@ def test_the_commands_of_a_page_run(
             arguments.append("--help")  # needs a terminal, a network or a model: only whether the options exist
         elif arguments[0] == "chat":
             arguments += ["--max-tokens", "8"]
+        elif arguments[0] == "serve":
+            arguments.append("--print-config")  # tests/server starts servers
         elif arguments[0] == "export":
             arguments[1] = str(tiny_model_dir)
         elif arguments[0] == "train":
@@ -79,7 +82,7 @@ def test_the_commands_of_a_page_run(
             arguments += ["--limit", "2"]
         elif arguments[0] == "sweep":
             arguments.append("--help")  # trains in processes of its own; tests/train has trials
-        result = run(*arguments)
+        result = run(*arguments, input="a password of one's own\n" if "--password-stdin" in arguments else None)
         assert result.exit_code == 0, f"{arguments}: {result.output}"
 
 
@@ -117,7 +120,7 @@ def _said(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
-@pytest.mark.parametrize(("english", "chinese"), TWINS + REFERENCE)
+@pytest.mark.parametrize(("english", "chinese"), TWINS + REFERENCE + HOW_TO)
 def test_both_languages_are_in_step(english: str, chinese: str) -> None:
     def shape(page: str) -> list[str]:
         text = (ROOT / page).read_text("utf-8")

@@ -166,14 +166,14 @@ async def test_kill_9_in_mid_answer_loses_nothing_that_was_acknowledged(start: S
 
         async def ask(number: int) -> None:
             conversation = (await http.post("/api/conversations", json={})).json()["id"]
-            body = {"content": f"question {number}", "sampling": {"temperature": 1.0, "seed": number}}
+            body = {"content": f"question {number}", "sampling": {"temperature": 0}}
             answer = await http.post(f"/api/conversations/{conversation}/messages", json=body)
             assert answer.status_code == 201, answer.text
             asked[conversation] = (f"question {number}", answer.json()["messages"][0]["id"])
 
         await asyncio.gather(*(ask(number) for number in range(12)))
         conversation, (_, watched) = next(iter(asked.items()))
-        seen = await _read_until(http, f"/api/messages/{watched}/events", 300)
+        seen = await _read_until(http, f"/api/messages/{watched}/events", 220)
     os.kill(server.process.pid, signal.SIGKILL)
     server.process.wait()
 
@@ -196,7 +196,8 @@ async def test_kill_9_in_mid_answer_loses_nothing_that_was_acknowledged(start: S
         conversation, (_, answer_id) = list(asked.items())[index]
         url = f"/api/conversations/{conversation}/messages/{answer_id}/continue"
         continued = await http.post(url)
-        assert continued.status_code == 200, continued.text
+        # The tiny model's context is so short that an answer may leave too little of it to go on.
+        assert continued.status_code == 200 or continued.json()["error"]["code"] == "context_length_exceeded"
     assert again.stop() == 0
 
 
