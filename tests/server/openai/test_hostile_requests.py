@@ -46,20 +46,16 @@ def nested(depth: int) -> Any:
 VALUES: list[Any] = [
     None,
     -1,
-    0,
     1e9,
     10**30,
     float("nan"),
-    float("-inf"),
     "",
     "\ud800",
     "\0",
-    True,
     [],
     [None],
     {},
     {"\ud800": "\ud800"},
-    {"type": "\0"},
     nested(60),
 ]
 
