@@ -11,6 +11,10 @@ import torch
 
 from chatwright.chat import ChatTemplate
 from chatwright.classifier import Classifier
+from chatwright.data.encode import DialogueEncoder
+from chatwright.data.rows import Dialogue
+from chatwright.data.sources import read_rows
+from chatwright.data.tokenize import build_store
 from chatwright.errors import ConfigError, InputError, StorageError
 from chatwright.model import read_generation_defaults
 from chatwright.model.load import load_folder
@@ -163,6 +167,23 @@ def test_held_out_data_can_be_given(tmp_path: Path, tiny_model_dir: Path) -> Non
     held_out.write_text((tmp_path / "chats.jsonl").read_text().splitlines()[0] + "\n")
     report = json.loads((run_recipe(recipe) / "report.json").read_text())["stages"]["sft"]["data"]
     assert (report["train"]["examples"], report["validation"]["examples"]) == (81, 1)
+
+
+def test_data_that_was_prepared_before_is_trained_on_as_it_is(tmp_path: Path, tiny_model_dir: Path) -> None:
+    whole = tiny(tmp_path, *ONLY_SFT, f"model={tiny_model_dir}")
+    prepared = tmp_path / "prepared"
+    tokenizer = Tokenizer.from_folder(tiny_model_dir)
+    rows = read_rows(whole.data["chats"], kinds=(Dialogue,))
+    build_store(rows, DialogueEncoder(ChatTemplate(tokenizer), 48), prepared)
+    recipe = tiny(tmp_path, *ONLY_SFT, f"model={tiny_model_dir}", f"data.chats={prepared}")
+    run = run_recipe(recipe)
+    told = json.loads((run / "report.json").read_text())["stages"]["sft"]["data"]
+    assert told["train"]["examples"] == 81
+    assert told["validation"] is None
+    assert not (run / "data" / "sft" / "train").exists()  # mapped where it lies
+    others = (f"output={tmp_path / 'other'}", "stages.sft.max_length=32")
+    with pytest.raises(ConfigError, match="prepared with another tokenizer, chat template, max_length"):
+        run_recipe(tiny(tmp_path, *ONLY_SFT, f"model={tiny_model_dir}", f"data.chats={prepared}", *others))
 
 
 def test_a_stage_may_name_a_model_by_its_stage(tmp_path: Path, tiny_model_dir: Path) -> None:

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from chatwright.chat import ChatTemplate
+from chatwright.data.encode import RowEncoder
 from chatwright.data.identity import identity_within
 from chatwright.data.report import DataReport
 from chatwright.data.rows import Row, Text
 from chatwright.data.settings import DataSettings
 from chatwright.data.sources import read_rows
 from chatwright.data.split import split_rows
-from chatwright.data.store import ExampleStore
-from chatwright.data.tokenize import build_store
-from chatwright.errors import InputError
+from chatwright.data.store import INDEX, ExampleStore
+from chatwright.data.tokenize import build_store, open_prepared
+from chatwright.errors import ConfigError, InputError
 from chatwright.safety.pii import redact
 from chatwright.train.objective import Encoder, Objective
 from chatwright.train.packed_feed import PackedFeed
@@ -91,10 +92,12 @@ def prepare_stage_data(
     Raises:
         InputError: there is nothing to learn from, or the data is not what the stage needs.
     """
+    encoder = kind.encoder(settings, template)
+    if _is_prepared(recipe.data[recipe.data_key(stage)]):
+        return _prepared_data(recipe, stage, settings, encoder, folder / REPORT_FILE)
     rows = kind.make_rows(
         stage_rows(recipe, stage, kind), RowWork(settings, folder / "rows", seed, recipe.device, answered)
     )
-    encoder = kind.encoder(settings, template)
     try:
         train = build_store(rows.train, encoder, folder / "train", source=rows.source, progress=progress)
     except InputError as error:
@@ -104,13 +107,45 @@ def prepare_stage_data(
     return StageData(train, held_out, _report(rows, train, held_out, folder / REPORT_FILE))
 
 
+def _is_prepared(data: DataSettings) -> bool:
+    """Whether it is a folder that ``chatwright data prepare`` made."""
+    return isinstance(data.path, str) and (Path(data.path) / INDEX).is_file()
+
+
+def _prepared_data(recipe: Recipe, stage: str, settings: StageSettings, encoder: Encoder, report: Path) -> StageData:
+    """Data that was tokenised before the run; what is held out has to be prepared too, as ``eval_data``."""
+    key, held_out_key = recipe.data_key(stage), settings.eval_data
+    if held_out_key is not None and not _is_prepared(recipe.data[held_out_key]):
+        raise ConfigError(
+            f"stages.{stage}: data.{key} is prepared, but data.{held_out_key}, its eval_data, is not; prepare it with "
+            "`chatwright data prepare`, or leave eval_data out"
+        )
+    if settings.objective == "distill_text":
+        raise ConfigError(f"stages.{stage}: a teacher answers rows of text, and data.{key} is prepared tokens")
+    keys = {"train": key} if held_out_key is None else {"train": key, "validation": held_out_key}
+    folders = {part: str(recipe.data[name].path) for part, name in keys.items()}
+    assert isinstance(encoder, RowEncoder)  # every encoder of an objective that reads rows of files
+    stores = {part: open_prepared(folder, encoder) for part, folder in folders.items()}
+    train, held_out = stores["train"], stores.get("validation")
+    told = {
+        "sources": {},
+        "prepared": folders,
+        "train": _facts(train),
+        "validation": None if held_out is None else _facts(held_out),
+    }
+    _write_report(report, told)
+    return StageData(train, held_out, told)
+
+
 def open_stage_data(folder: Path) -> StageData:
     """What :func:`prepare_stage_data` has just put into ``folder``, for another process."""
-    held_out = folder / "validation"
+    report: dict[str, Any] = json.loads((folder / REPORT_FILE).read_text("utf-8"))
+    folders = report.get("prepared") or {part: folder / part for part in ("train", "validation")}
+    held_out = folders.get("validation")
     return StageData(
-        ExampleStore.open(folder / "train"),
-        ExampleStore.open(held_out) if held_out.is_dir() else None,
-        json.loads((folder / REPORT_FILE).read_text("utf-8")),
+        ExampleStore.open(folders["train"]),
+        ExampleStore.open(held_out) if held_out is not None and Path(held_out).is_dir() else None,
+        report,
     )
 
 
@@ -172,8 +207,13 @@ def _report(rows: StageRows, train: ExampleStore, held_out: ExampleStore | None,
         "train": _facts(train),
         "validation": None if held_out is None else _facts(held_out),
     }
-    write_text(path, json.dumps(report, ensure_ascii=False, indent=2) + "\n")
+    _write_report(path, report)
     return report
+
+
+def _write_report(path: Path, report: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(report, ensure_ascii=False, indent=2) + "\n")
 
 
 def _facts(store: ExampleStore) -> dict[str, Any]:
