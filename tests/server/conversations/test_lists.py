@@ -72,6 +72,9 @@ async def test_folders_hold_conversations_and_let_them_go(world: OpenWorld) -> N
         await w.conversation(title="outside")
         inside = await w.conversation(title="inside", folder_id=folder)
         assert await titles(w, folder_id=folder) == ["inside"]
+        assert await titles(w, outside_folders=True) == ["outside"]
+        await w.http.patch(f"/api/conversations/{inside}", json={"pinned": True})
+        assert await titles(w, outside_folders=True) == ["inside", "outside"]
         renamed = await w.http.patch(f"/api/folders/{folder}", json={"name": "Play", "position": 3})
         assert (renamed.json()["name"], renamed.json()["position"]) == ("Play", 3)
         assert (await w.http.patch(f"/api/conversations/{inside}", json={"folder_id": None})).json()[

@@ -18,10 +18,26 @@ async def get(session: AsyncSession, user_id: str, conversation_id: str) -> Conv
 
 
 async def listed(
-    session: AsyncSession, user_id: str, *, archived: bool, folder_id: str | None, after: str | None, limit: int
+    session: AsyncSession,
+    user_id: str,
+    *,
+    archived: bool,
+    folder_id: str | None,
+    outside_folders: bool,
+    after: str | None,
+    limit: int,
 ) -> list[Conversation]:
     """A page of a user's conversations, pinned ones first, then the last used; one more than ``limit`` says that more
     follow.
+
+    Args:
+        session: of a transaction.
+        user_id: whose they are.
+        archived: whether those that were put away are wanted, or the others.
+        folder_id: only what lies in this folder.
+        outside_folders: only what lies in none; what is pinned counts as lying on top.
+        after: the last conversation of the page before.
+        limit: of the page.
 
     Raises:
         ApiError: 404, the conversation ``after`` which the page begins is not there.
@@ -29,6 +45,8 @@ async def listed(
     query: Select[Any] = select(Conversation).where(Conversation.user_id == user_id, Conversation.archived == archived)
     if folder_id is not None:
         query = query.where(Conversation.folder_id == folder_id)
+    if outside_folders:
+        query = query.where(or_(Conversation.folder_id.is_(None), Conversation.pinned))
     if after is not None:
         query = _behind(query, await get(session, user_id, after))
     query = query.order_by(Conversation.pinned.desc(), Conversation.updated_ms.desc(), Conversation.id.desc())

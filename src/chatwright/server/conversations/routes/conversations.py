@@ -60,6 +60,7 @@ async def list_conversations(
     principal: User,
     archived: bool = False,
     folder_id: QueryId = None,
+    outside_folders: Annotated[bool, Query(description="only what is in no folder, or pinned")] = False,
     utc_offset_minutes: Annotated[int, Query(ge=-14 * 60, le=14 * 60, description="of the person's clock")] = 0,
     after: QueryId = None,
     limit: PageSize = 50,
@@ -67,7 +68,13 @@ async def list_conversations(
     """Conversations, pinned ones first, then by their last use, each with the heading under which it stands."""
     async with services(request).database.read() as session:
         rows = await repository.listed(
-            session, principal.user_id, archived=archived, folder_id=folder_id, after=after, limit=limit
+            session,
+            principal.user_id,
+            archived=archived,
+            folder_id=folder_id,
+            outside_folders=outside_folders,
+            after=after,
+            limit=limit,
         )
     now = now_ms()
     data = [
