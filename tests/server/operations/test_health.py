@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from io import StringIO
+from typing import Literal
 
 import httpx
 import pytest
@@ -40,12 +41,29 @@ async def test_health_says_503_until_the_model_is_loaded(client: Client) -> None
     async with client() as http:
         first = await http.get("/health")
         assert (first.status_code, first.json()["status"]) == (503, "loading")
-        assert (await http.get("/ready")).json() == {"status": "not ready", "database": "ok", "model": "loading"}
         async with asyncio.timeout(60):
             while (await http.get("/health")).status_code != 200:
                 await asyncio.sleep(0.01)
         ready = await http.get("/ready")
-        assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+        assert (ready.status_code, ready.json()) == (200, {"status": "ready", "database": "ok", "model": "ok"})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("database", "model"), [(True, "loading"), (True, "failed"), (False, "ready")])
+async def test_a_server_that_lacks_something_is_not_ready(
+    client: Client, monkeypatch: pytest.MonkeyPatch, database: bool, model: Literal["loading", "failed", "ready"]
+) -> None:
+    async def model_health(_: Readiness) -> Health:
+        return Health(model)
+
+    async def database_health(_: Readiness) -> bool:
+        return database
+
+    monkeypatch.setattr(Readiness, "model", model_health)
+    monkeypatch.setattr(Readiness, "database", database_health)
+    async with client() as http:
+        answer = await http.get("/ready")
+    assert (answer.status_code, answer.json()["status"]) == (503, "not ready")
 
 
 @pytest.mark.anyio
