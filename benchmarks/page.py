@@ -31,9 +31,9 @@ def tables() -> dict[str, str]:
         made["perplexity"] = report.markdown(report.perplexity_rows(quality))
         made["agreement"] = report.markdown(report.agreement_rows(quality)) + _where(quality)
     for name in ("training.json", "tuning.json"):
-        result = _read(name)
-        for task, found in result["tasks"].items() if result is not None else ():
-            made[task] = report.markdown(training.rows(found)) + _where(result)
+        if (result := _read(name)) is not None:
+            for task, found in result["tasks"].items():
+                made[task] = report.markdown(training.rows(found)) + _where(result)
     return made
 
 

@@ -68,10 +68,9 @@ def peak_memory_bytes(device: torch.device) -> int:
     """The most that this process has had on ``device`` so far; 0 where the system does not say."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "linux":
-        # Not getrusage: its peak outlives exec, so a process starts with that of the one that launched it.
-        status = Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, whose getrusage gives a peak that outlives exec: that of whoever launched this one
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
     try:
         import resource  # not on Windows
     except ImportError:
