@@ -45,11 +45,10 @@ async def migrate(engine: AsyncEngine, *, backups: Path | None) -> None:
             async with engine.begin() as connection:
                 await connection.run_sync(_upgrade, None)
             return
-        async with AsyncFileLock(f"{path}.migration-lock"):
-            async with engine.connect() as connection:
-                await connection.execution_options(chatwright_write=True)
-                await connection.run_sync(_upgrade, (Path(path), backups) if backups is not None else None)
-                await connection.commit()
+        async with AsyncFileLock(f"{path}.migration-lock"), engine.connect() as connection:
+            await connection.execution_options(chatwright_write=True)
+            await connection.run_sync(_upgrade, (Path(path), backups) if backups is not None else None)
+            await connection.commit()
     except (SQLAlchemyError, OSError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         raise StorageError(f"the database could not be opened or migrated: {cause}; nothing was changed") from error
