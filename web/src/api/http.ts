@@ -18,6 +18,21 @@ export class ApiError extends Error {
   }
 }
 
+/** What became of a request, for those who watch over the connection and the session. */
+export type Outcome = "reached" | "unreached" | "signed-out";
+
+const listeners = new Set<(outcome: Outcome) => void>();
+
+/** Be told of every request's outcome; the function that is returned ends it. */
+export function onOutcome(listener: (outcome: Outcome) => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+function tell(outcome: Outcome): void {
+  for (const listener of listeners) listener(outcome);
+}
+
 interface Options {
   method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Sent as JSON. */
@@ -37,7 +52,11 @@ export async function request<T>(path: string, options: Options = {}): Promise<T
 /** The answer as it is, for downloads and streams. Throws ApiError. */
 export async function send(path: string, options: Options = {}): Promise<Response> {
   const { method = "GET", body, form, query, signal } = options;
-  const headers: Record<string, string> = { "X-Requested-With": "chatwright" };
+  // The document's language is the page's, which may differ from the browser's: refusals are told in it.
+  const headers: Record<string, string> = {
+    "X-Requested-With": "chatwright",
+    "Accept-Language": document.documentElement.lang,
+  };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response: Response;
   try {
@@ -50,8 +69,10 @@ export async function send(path: string, options: Options = {}): Promise<Respons
     });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
+    tell("unreached");
     throw new ApiError(0, "the server cannot be reached");
   }
+  tell(response.status === 401 ? "signed-out" : "reached");
   if (!response.ok) throw await refusal(response);
   return response;
 }
