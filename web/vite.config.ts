@@ -6,6 +6,8 @@ import { VitePWA } from "vite-plugin-pwa";
 import { defineConfig } from "vitest/config";
 
 const SERVER = process.env.CHATWRIGHT_SERVER ?? "http://127.0.0.1:8000";
+// The address stays as the browser has it: the server refuses changes that come from another one.
+const PROXY = { target: SERVER, changeOrigin: false };
 
 export default defineConfig({
   plugins: [
@@ -42,6 +44,6 @@ export default defineConfig({
     assetsInlineLimit: 0, // data: URLs would need a wider content security policy
     chunkSizeWarningLimit: 900,
   },
-  server: { proxy: { "/api": SERVER, "/v1": SERVER, "/tokenize": SERVER } },
+  server: { proxy: { "/api": PROXY, "/v1": PROXY, "/tokenize": PROXY, "/health": PROXY } },
   test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}"] },
 });
