@@ -6,6 +6,7 @@ Attention is behind a hook (:class:`~chatwright.model.attention.Attend`), so the
 training documents use this very module.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -150,6 +151,25 @@ class GPT(nn.Module):
             hidden_states=tuple(hidden_states) if output_hidden_states else None,
             attentions=tuple(recorder.probabilities) if recorder is not None and output_attentions else None,
         )
+
+    def residuals(self, input_ids_BT: Tensor, attend: Attend | None = None) -> Iterator[Tensor]:
+        """The residual stream [B, T, C] layer by layer: before the first block, then after each one.
+
+        Whoever stops early computes no more layers, and whoever has others wait for the model may let them in between.
+
+        Args:
+            input_ids_BT: token ids [B, T], int64, without padding.
+            attend: as for :meth:`forward`.
+        """
+        attend = attend or DenseAttend(causal=self.config.causal)
+        self._check_length(input_ids_BT.shape[1])
+        positions = torch.arange(input_ids_BT.shape[1], device=input_ids_BT.device)[None]
+        x_BTC = self.embed_tokens(input_ids_BT, positions)
+        rotations = {rope: rotary(positions, x_BTC.dtype) for rope, rotary in self._rotaries.items()}
+        yield x_BTC
+        for layer, block in enumerate(self.layers):
+            x_BTC = block(x_BTC, rotations.get(self.config.layer_rope(layer)), attend)
+            yield x_BTC
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Apply the output head to normed hidden states [..., C]; the result is [..., V]."""
