@@ -9,24 +9,56 @@ import {
   redirect,
 } from "@tanstack/react-router";
 
+import { wantsInvitation } from "@/account/sign-in-error";
 import { meQuery, setupQuery } from "@/api/session";
+import { safePlace } from "@/app/places";
 import { ErrorPage, NotFoundPage, WaitingPage } from "@/app/states";
 import { Shell } from "@/app/shell";
 import { ChatPage } from "@/chat/chat-page";
 
-const root = createRootRouteWithContext<{ queries: QueryClient }>()({
+interface Context {
+  queries: QueryClient;
+}
+
+const root = createRootRouteWithContext<Context>()({
   errorComponent: ErrorPage,
   notFoundComponent: NotFoundPage,
 });
 
+interface Entrance {
+  /** Where to go once signed in. */
+  to?: string | undefined;
+  /** Why an identity provider led back in vain. */
+  error?: string;
+  /** A code, for those who come by a link that holds one. */
+  invitation?: string;
+}
+
+function entrance({ to, error, invitation }: Record<string, unknown>): Entrance {
+  return {
+    ...(typeof to === "string" ? { to } : {}),
+    ...(typeof error === "string" ? { error } : {}),
+    ...(typeof invitation === "string" ? { invitation } : {}),
+  };
+}
+
+/** The pages for people who are not signed in; who is, goes on. */
+const leaveIfKnown = async ({ context: { queries }, search }: { context: Context; search: Entrance }) => {
+  const [, me] = await Promise.all([queries.ensureQueryData(setupQuery), queries.ensureQueryData(meQuery)]);
+  if (me !== null) throw redirect({ to: safePlace(search.to) });
+};
 const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
+  validateSearch: entrance,
+  beforeLoad: leaveIfKnown,
   component: lazyRouteComponent(() => import("@/account/sign-in-page"), "SignInPage"),
 });
 const signUp = createRoute({
   getParentRoute: () => root,
   path: "/sign-up",
+  validateSearch: entrance,
+  beforeLoad: leaveIfKnown,
   component: lazyRouteComponent(() => import("@/account/sign-up-page"), "SignUpPage"),
 });
 const shared = createRoute({
@@ -40,10 +72,19 @@ const home = createRoute({
   getParentRoute: () => root,
   id: "home",
   component: Shell,
-  beforeLoad: async ({ context: { queries } }) => {
-    const [setup, me] = await Promise.all([queries.ensureQueryData(setupQuery), queries.fetchQuery(meQuery)]);
-    if (me === null) throw redirect({ to: setup.first_account ? "/sign-in" : "/sign-up" });
-    return { me };
+  validateSearch: ({ sign_in_error: code }: Record<string, unknown>): { sign_in_error?: string } =>
+    typeof code === "string" ? { sign_in_error: code } : {},
+  beforeLoad: async ({ context: { queries }, search: { sign_in_error: error }, location }) => {
+    const [setup, me] = await Promise.all([
+      queries.ensureQueryData(setupQuery),
+      queries.ensureQueryData({ ...meQuery, revalidateIfStale: true }),
+    ]);
+    if (me !== null) return { me };
+    const search: Entrance = {
+      ...(location.pathname === "/" ? {} : { to: location.href }),
+      ...(error === undefined ? {} : { error }),
+    };
+    throw redirect({ to: !setup.first_account || wantsInvitation(error) ? "/sign-up" : "/sign-in", search });
   },
 });
 const newChat = createRoute({ getParentRoute: () => home, path: "/", component: ChatPage });
