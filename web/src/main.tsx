@@ -7,7 +7,6 @@ import { ApiError } from "@/api/http";
 import { makeRouter } from "@/app/router";
 import "@/i18n";
 import "@/index.css";
-import { followTheme } from "@/ui/theme";
 import { Toasts } from "@/ui/toast";
 
 const queries = new QueryClient({
@@ -19,8 +18,6 @@ const queries = new QueryClient({
     },
   },
 });
-
-followTheme();
 
 const root = document.getElementById("root");
 if (!root) throw new Error("the document has no #root");

@@ -9,11 +9,14 @@ const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
 
 interface ThemeState {
   theme: Theme;
+  /** What is shown: charts are drawn with the colours of one or the other. */
+  dark: boolean;
   setTheme: (theme: Theme) => void;
 }
 
 export const useTheme = create<ThemeState>((set) => ({
   theme: stored(),
+  dark: isDark(stored()),
   setTheme: (theme) => {
     try {
       if (theme === "system") localStorage.removeItem(KEY);
@@ -21,7 +24,7 @@ export const useTheme = create<ThemeState>((set) => ({
     } catch {
       // remembered until the page is closed
     }
-    set({ theme });
+    set({ theme, dark: isDark(theme) });
   },
 }));
 
@@ -34,11 +37,9 @@ function stored(): Theme {
   }
 }
 
-function paint(): void {
-  const { theme } = useTheme.getState();
-  const dark = theme === "dark" || (theme === "system" && systemIsDark.matches);
-  document.documentElement.classList.toggle("dark", dark);
+function isDark(theme: Theme): boolean {
+  return theme === "dark" || (theme === "system" && systemIsDark.matches);
 }
 
-useTheme.subscribe(paint);
-systemIsDark.addEventListener("change", paint);
+useTheme.subscribe(({ dark }) => document.documentElement.classList.toggle("dark", dark));
+systemIsDark.addEventListener("change", () => useTheme.setState(({ theme }) => ({ dark: isDark(theme) })));

@@ -7,7 +7,7 @@ interface PanelProps {
   /** Beside the title. */
   actions?: ReactNode;
   danger?: boolean;
-  children: ReactNode;
+  children?: ReactNode;
 }
 
 /** A part of a page with a heading of its own. */
@@ -17,14 +17,14 @@ export function Panel({ title, description, actions, danger = false, children }:
       aria-label={title}
       className={clsx("rounded-2xl border bg-raised p-4 sm:p-6", danger ? "border-danger" : "border-line")}
     >
-      <header className="mb-4 flex flex-wrap items-start justify-between gap-x-6 gap-y-3">
+      <header className="flex flex-wrap items-start justify-between gap-x-6 gap-y-3">
         <div className="min-w-0">
           <h2 className="font-semibold">{title}</h2>
           {description && <p className="mt-1 max-w-prose text-sm text-soft">{description}</p>}
         </div>
         {actions && <div className="flex flex-wrap gap-2">{actions}</div>}
       </header>
-      {children}
+      {children && <div className="mt-4">{children}</div>}
     </section>
   );
 }

@@ -5,7 +5,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
 import { stacked, type ChartData } from "@/ui/chart/series";
-import { useTheme } from "@/ui/theme";
+import { useTheme } from "@/app/theme";
 
 export interface PlotProps extends ChartData {
   /** Bars stand on each other; lines cross. */
