@@ -104,6 +104,13 @@ def test_after_a_stop_string_what_was_shown_is_continued(chat: Chat, loaded: Loa
     assert "".join(chat.continue_()) == "".join(other.continue_())
 
 
+def test_an_answer_that_fills_more_than_half_of_the_context_is_continued(loaded: LoadedModel) -> None:
+    chat = Chat(loaded)
+    chat.messages = [Message("user", "Hi"), Message("assistant", "a b c d e f g h " * 30)]
+    assert len(loaded.tokenizer.encode(chat.messages[-1].content or "")) > loaded.engine.max_model_len // 2
+    assert "".join(chat.continue_(max_tokens=400, ignore_eos=True))
+
+
 def test_a_loaded_conversation_can_be_continued_too(chat: Chat, loaded: LoadedModel, tmp_path: Path) -> None:
     begun = chat.ask("hello").text
     chat.save(tmp_path / "chat.json")

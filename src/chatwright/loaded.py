@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from chatwright.engine.engine import Engine
 from chatwright.engine.limits import block_bytes, checked_model_len
 from chatwright.engine.params import SamplingParams
 from chatwright.engine.torch_runner import BLOCK_SIZE, TorchRunner
-from chatwright.errors import InvalidParameterError, ModelFormatError
+from chatwright.errors import ContextLengthError, InvalidParameterError, ModelFormatError
 from chatwright.model.catalog import CATALOG
 from chatwright.model.conversion import converted
 from chatwright.model.digest import file_sha256
@@ -156,15 +157,21 @@ class LoadedModel:
         if max_tokens is None:
             max_tokens = ANSWER_ROOM_TOKENS if policy == "drop_oldest" else 1
         room = context - min(max_tokens, context // 2)
-        return fit_context(
+        fit = partial(
+            fit_context,
             self.template,
             messages,
-            max_tokens=room,
             policy=policy,
             continue_final=continue_final,
             tools=tools,
             **variables,
         )
+        try:
+            return fit(max_tokens=room)
+        except ContextLengthError:
+            if not continue_final:
+                raise
+            return fit(max_tokens=context - 1)  # an answer that fills the context nearly is continued to its brim
 
     def close(self) -> None:
         """Free its memory and threads; answers in flight end with EngineError."""

@@ -216,6 +216,9 @@ def test_case_6_no_open_server_without_accounts_or_key(make_settings: MakeSettin
         create_app(make_settings(host=host, accounts=False))
     create_app(make_settings(host=host, accounts=False, api_key="k" * 16))
     create_app(make_settings(host=host))
+    with pytest.raises(ConfigError, match="could guess it"):
+        create_app(make_settings(host=host, api_key="secret"))
+    create_app(make_settings(api_key="secret"))  # on loopback it is one's own affair
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])

@@ -8,6 +8,7 @@ from chatwright.server.guard.places import is_loopback_name
 from chatwright.server.settings import ServerSettings
 
 _WEB: Final = ("http", "https")
+_LEAST_KEY: Final = 16  # characters, where strangers may try
 
 
 def refuse_unsafe_start(settings: ServerSettings) -> None:
@@ -21,6 +22,12 @@ def refuse_unsafe_start(settings: ServerSettings) -> None:
         raise ConfigError(
             f"without accounts the server would let anybody in who reaches {settings.host}: listen on 127.0.0.1, set "
             "an API key (--api-key), or leave accounts on"
+        )
+    key = settings.api_key.get_secret_value() if settings.api_key is not None else None
+    if key is not None and len(key) < _LEAST_KEY and not is_loopback_name(settings.host):
+        raise ConfigError(
+            f"the API key has {len(key)} characters; whoever reaches {settings.host} could guess it: give one of at "
+            f"least {_LEAST_KEY}, or listen on 127.0.0.1"
         )
     for origin in settings.allowed_origins:
         parts = urlsplit(origin)
