@@ -40,6 +40,7 @@ ROUTERS: tuple[str, ...] = (
     "chatwright.server.models.watermark_routes",
     "chatwright.server.models.engine_routes",
     "chatwright.server.conversations.routes",
+    "chatwright.server.inside.routes",
     "chatwright.server.feedback.routes",
     "chatwright.server.attachments.routes",
     "chatwright.server.portability.routes",

@@ -1,24 +1,28 @@
 """The engine in this process as a backend: renders and tokenises off the event loop, submits, and reads the answer."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
 import anyio.to_thread
 import numpy as np
+import torch
 
 from chatwright.chat import Message
 from chatwright.engine.params import Constraint, SamplingParams
-from chatwright.errors import InvalidParameterError
+from chatwright.errors import ContextLengthError, InvalidParameterError
 from chatwright.loaded import LoadedModel
 from chatwright.model.digest import weights_digest
+from chatwright.model.inside import look_inside
 from chatwright.safety.watermark import Watermark
 from chatwright.server.backends.base import ChatRequest, Embeddings, Health, TextRequest, TokenizerFacts
 from chatwright.server.backends.embedding import batches, mean_vectors, token_rows
+from chatwright.server.backends.inside import MAX_TOKENS, Inside, InsideRequest, named_ids
 from chatwright.server.backends.local_answer import LocalAnswer
 from chatwright.server.backends.prompting import Prompter
 from chatwright.server.backends.reading import PlainReader, Reader
@@ -99,6 +103,31 @@ class LocalBackend:
             vectors[batch] = await asyncio.wrap_future(part)
         return Embeddings(vectors, sum(map(len, rows)))
 
+    async def inside(self, request: InsideRequest) -> Inside:
+        """See :class:`~chatwright.server.backends.inside.SeesInside`.
+
+        By the weights as they are loaded: where single tokens are decoded in 8 bits, a probability may differ from the
+        one by which the answer was written, in its third digit.
+        """
+        loaded = self._loaded
+        model, tokenizer = loaded.engine.model, loaded.tokenizer
+        if model is None:
+            raise InvalidParameterError("model", "the inside of this model cannot be seen")
+        ids, answer_start, dropped_turns = await self._run(partial(self._read_back, request))
+        wish = request.wish(answer_start, model.config.vocab_size)
+        findings = await self._between_steps(look_inside(model, ids, wish))
+        named = named_ids(ids, findings)
+        return Inside(
+            num_layers=model.config.num_layers,
+            num_heads=model.config.num_heads,
+            ids=ids,
+            answer_start=answer_start,
+            dropped_turns=dropped_turns,
+            pieces={token: tokenizer.token_bytes(token) for token in named},
+            control=tokenizer.special_ids & named,
+            findings=findings,
+        )
+
     async def encode(self, text: str) -> list[int]:
         """See :class:`~chatwright.server.backends.base.Backend`."""
         encode = self._loaded.tokenizer.encode
@@ -128,6 +157,26 @@ class LocalBackend:
     async def close(self) -> None:
         """See :class:`~chatwright.server.backends.base.Backend`."""
         await anyio.to_thread.run_sync(self._loaded.close)
+
+    def _read_back(self, request: InsideRequest) -> tuple[tuple[int, ...], int, int]:
+        """Prompt and answer as the model reads them, where the answer begins, and how many turns are left out."""
+        prompt = self._prompter.prompt(request.chat, request.chat.sampling.get("max_tokens"))
+        ids = (*prompt.ids, *self._prompter.written(prompt, request.answer))
+        limit = min(MAX_TOKENS, self._loaded.engine.max_model_len)
+        if len(ids) > limit:
+            raise ContextLengthError(
+                f"this answer and the conversation before it have {len(ids):,} tokens; the view inside reads {limit:,}",
+                prompt_tokens=len(ids),
+                limit=limit,
+            )
+        return ids, len(prompt.ids), prompt.dropped_turns
+
+    async def _between_steps(self, work: Generator[None, None, T]) -> T:
+        """Drive work that comes in pieces on the engine's own thread: answers in flight go on between two pieces."""
+        while True:
+            piece: Future[_Done[T] | None] = self._loaded.engine.call(partial(_next_piece, work))
+            if (done := await asyncio.wrap_future(piece)) is not None:
+                return done.result
 
     async def _run(self, function: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(function, limiter=self._threads)
@@ -159,3 +208,19 @@ class LocalBackend:
         return LocalAnswer(
             generation, self._loaded.tokenizer, readers, prompt_tokens=len(ids), dropped_turns=dropped_turns
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[T]):
+    """What work that came in pieces has found."""
+
+    result: T
+
+
+def _next_piece(work: Generator[None, None, T]) -> _Done[T] | None:
+    with torch.inference_mode():
+        try:
+            next(work)
+        except StopIteration as end:
+            return _Done(end.value)
+    return None

@@ -9,6 +9,7 @@ from chatwright.engine.params import Constraint
 from chatwright.errors import InvalidParameterError, TemplateError
 from chatwright.loaded import LoadedModel
 from chatwright.server.backends.base import ChatRequest
+from chatwright.server.backends.inside import WrittenAnswer
 from chatwright.server.backends.reading import THINK, THINK_END, AnswerReader, Grammar, PlainReader, Reader
 from chatwright.server.backends.tool_forms import (
     HERMES,
@@ -103,6 +104,25 @@ class Prompter:
             ids += [*self._mark(self._form.opening), *self._encode(self._form.gap)]
         grammar = self._grammar(form, tools, request, thinks=constraint is None and not request.continue_final)
         return Prompt(ids, fitted.dropped_turns, constraint, grammar, begins)
+
+    def written(self, prompt: Prompt, answer: WrittenAnswer) -> list[int]:
+        """The tokens of an answer as they follow a prompt, thoughts first, the end of the turn last.
+
+        They are cut as the tokenizer cuts a whole text; while writing, the model may have chosen smaller pieces.
+        """
+        ids: list[int] = []
+        text = answer.text
+        if self._thinks and (answer.reasoning or prompt.begins == "thoughts"):
+            opened = prompt.begins == "thoughts"
+            ids += () if opened else self._mark(THINK)
+            thoughts = answer.reasoning.strip("\n")
+            ids += self._encode(f"{'' if opened else chr(10)}{thoughts}\n" if thoughts else "")
+            if text:
+                ids += self._mark(THINK_END)
+                text = f"\n\n{text}"
+        ids += self._encode(text)
+        end = self._loaded.template.turn_end_id
+        return [*ids, end] if answer.is_ended and end is not None else ids
 
     def count(self, messages: Sequence[Message], tools: Sequence[Tool]) -> int:
         """Tokens of a chat; of more than a million characters an estimate."""

@@ -18,6 +18,7 @@ from chatwright.server.backends.base import (
     TokenScore,
     TokenUsage,
 )
+from chatwright.server.backends.inside import Inside, InsideRequest
 from chatwright.server.errors import ApiError
 
 Request = TypeVar("Request", ChatRequest, TextRequest)
@@ -106,6 +107,19 @@ class WireVectors(Wire):
         """Unpack them."""
         rows = np.frombuffer(base64.b64decode(self.data), "<f4").reshape(-1, self.width)
         return Embeddings(rows.astype(np.float32), self.num_tokens)
+
+
+class WireInsideRequest(Wire):
+    """An answer whose making is asked about."""
+
+    model: WireModel
+    request: InsideRequest
+
+
+class WireInside(Wire):
+    """What was found of it."""
+
+    inside: Inside
 
 
 class WireIds(Wire):

@@ -21,6 +21,8 @@ from chatwright.server.backends.wire import (
     WireFacts,
     WireIds,
     WireInputs,
+    WireInside,
+    WireInsideRequest,
     WireModel,
     WireNumber,
     WireState,
@@ -77,6 +79,12 @@ async def complete(request: Request, body: WireText, owner: Owner = "") -> Event
 async def embed(request: Request, body: WireInputs, owner: Owner = "") -> WireVectors:
     """Vectors of texts."""
     return WireVectors.of(await _model(request, body.model).embed(body.inputs, owner=owner))
+
+
+@router.post("/inside")
+async def inside(request: Request, body: WireInsideRequest) -> WireInside:
+    """The view inside an answer."""
+    return WireInside(inside=await _model(request, body.model).inside(body.request))
 
 
 @router.post("/encode")

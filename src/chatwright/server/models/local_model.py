@@ -11,6 +11,7 @@ from typing import Any, Final
 from chatwright.chat import Message
 from chatwright.errors import ChatwrightError
 from chatwright.server.backends.base import Answer, ChatRequest, Embeddings, Health, TextRequest, TokenizerFacts
+from chatwright.server.backends.inside import Inside, InsideRequest
 from chatwright.server.backends.local import LocalBackend
 from chatwright.server.errors import ApiError
 from chatwright.server.models.memory import NoRoom
@@ -96,6 +97,11 @@ class LocalModel:
         """See :class:`~chatwright.server.backends.base.Backend`."""
         async with self._held() as backend:
             return await backend.embed(inputs, owner=owner)
+
+    async def inside(self, request: InsideRequest) -> Inside:
+        """See :class:`~chatwright.server.backends.inside.SeesInside`."""
+        async with self._held() as backend:
+            return await backend.inside(request)
 
     async def encode(self, text: str) -> list[int]:
         """See :class:`~chatwright.server.backends.base.Backend`."""

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from chatwright.chat import Message
 from chatwright.errors import ChatwrightError
 from chatwright.server.backends.base import Answer, ChatRequest, Embeddings, Health, TextRequest, TokenizerFacts
+from chatwright.server.backends.inside import Inside, InsideRequest
 from chatwright.server.backends.upstream_answer import UpstreamAnswer
 from chatwright.server.backends.upstream_client import UpstreamClient
 from chatwright.server.backends.wire import (
@@ -18,6 +19,8 @@ from chatwright.server.backends.wire import (
     WireFacts,
     WireIds,
     WireInputs,
+    WireInside,
+    WireInsideRequest,
     WireModel,
     WireNumber,
     WireParser,
@@ -87,6 +90,10 @@ class RemoteModel:
     async def embed(self, inputs: Sequence[str | Sequence[int]], *, owner: str = "") -> Embeddings:
         """See :class:`~chatwright.server.backends.base.Backend`."""
         return (await self._ask(WireVectors, "/embed", self._inputs(*inputs), owner)).embeddings()
+
+    async def inside(self, request: InsideRequest) -> Inside:
+        """See :class:`~chatwright.server.backends.inside.SeesInside`."""
+        return (await self._ask(WireInside, "/inside", WireInsideRequest(model=self.model, request=request))).inside
 
     async def encode(self, text: str) -> list[int]:
         """See :class:`~chatwright.server.backends.base.Backend`."""
