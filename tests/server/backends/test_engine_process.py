@@ -10,8 +10,10 @@ from pydantic import SecretStr
 
 from chatwright.chat import Message
 from chatwright.engine.params import Constraint
+from chatwright.model.inside import HeadWish
 from chatwright.server.app import create_app
 from chatwright.server.backends.base import Answer, Backend, ChatRequest, Piece, TextRequest
+from chatwright.server.backends.inside import InsideRequest, SeesInside, WrittenAnswer
 from chatwright.server.errors import ApiError
 from chatwright.server.principal import Principal
 from chatwright.server.services import Services
@@ -116,6 +118,12 @@ async def test_everything_is_answered_as_in_process(front: Services, here: Servi
         assert near_score is not None
         assert far_score.data == near_score.data
         assert far_score.logprob == pytest.approx(near_score.logprob, abs=1e-3)
+    look = InsideRequest(
+        requests[0], WrittenAnswer("你好 world"), tokens=True, attention=HeadWish(1, 0, 3, 2), gaze=4, lens=5
+    )
+    assert isinstance(far, SeesInside)
+    assert isinstance(near, SeesInside)
+    assert await far.inside(look) == await near.inside(look)
     assert await far.encode("你好 world") == ids
     assert await far.decode(ids) == "你好 world"
     assert await far.count(HELLO) == await near.count(HELLO)

@@ -106,8 +106,8 @@ class LocalBackend:
     async def inside(self, request: InsideRequest) -> Inside:
         """See :class:`~chatwright.server.backends.inside.SeesInside`.
 
-        By the weights as they are loaded: where single tokens are decoded in 8 bits, a probability may differ from the
-        one by which the answer was written, in its third digit.
+        By the weights as they are loaded. Where single tokens are decoded in 8 bits, a probability is not exactly the
+        one by which the answer was written: by 0.9 points of a hundred on average (SmolLM2-135M, 300 tokens).
         """
         loaded = self._loaded
         model, tokenizer = loaded.engine.model, loaded.tokenizer
