@@ -3,10 +3,13 @@ import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 
-import { ApiError } from "@/api/http";
+import { ApiError, onOutcome } from "@/api/http";
+import { meQuery } from "@/api/session";
 import { makeRouter } from "@/app/router";
+import { watchVersion } from "@/app/version";
 import "@/i18n";
 import "@/index.css";
+import { Confirms } from "@/ui/confirm";
 import { Toasts } from "@/ui/toast";
 
 const queries = new QueryClient({
@@ -19,12 +22,22 @@ const queries = new QueryClient({
   },
 });
 
+const router = makeRouter(queries);
+onOutcome((outcome) => {
+  // A session that ended elsewhere: ask once more who this is, and lead those who are nobody to the entrance.
+  if (outcome !== "signed-out" || !queries.getQueryData(meQuery.queryKey)) return;
+  queries.removeQueries({ queryKey: meQuery.queryKey });
+  void router.invalidate();
+});
+watchVersion();
+
 const root = document.getElementById("root");
 if (!root) throw new Error("the document has no #root");
 createRoot(root).render(
   <StrictMode>
     <QueryClientProvider client={queries}>
-      <RouterProvider router={makeRouter(queries)} />
+      <RouterProvider router={router} />
+      <Confirms />
       <Toasts />
     </QueryClientProvider>
   </StrictMode>,
