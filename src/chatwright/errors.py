@@ -67,6 +67,10 @@ class EngineError(ChatwrightError, RuntimeError):
     """The engine cannot take or finish a request: it is closed, full, or its worker failed."""
 
 
+class ConstraintError(EngineError):
+    """No answer can keep to what the request itself demands: its constraint and ``logit_bias`` leave no token."""
+
+
 class DownloadError(ChatwrightError, OSError):
     """A model could not be fetched, or what arrived is not what was announced."""
 

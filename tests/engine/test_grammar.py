@@ -13,7 +13,7 @@ from chatwright.engine.fake import FakeRunner
 from chatwright.engine.grammar import GrammarCompiler
 from chatwright.engine.params import Constraint, SamplingParams
 from chatwright.engine.torch_runner import TorchRunner
-from chatwright.errors import EngineError, InvalidParameterError
+from chatwright.errors import ConstraintError, EngineError, InvalidParameterError
 from chatwright.model.config import ModelConfig
 from chatwright.model.gpt import GPT
 from chatwright.tokenizer import Tokenizer
@@ -134,6 +134,18 @@ def test_what_cannot_be_compiled_is_refused_at_the_door(
     with pytest.raises(InvalidParameterError, match=name) as error:
         engine.submit([1], SamplingParams(constraint=constraint))
     assert error.value.parameter == name
+    assert engine.submit([1], SamplingParams(max_tokens=2)).result(10)
+
+
+@pytest.mark.parametrize("schema", [{"$ref": "#"}, {"type": "array", "items": {"$ref": "#"}, "minItems": 1}])
+def test_a_schema_that_no_answer_fits_is_the_requests_own_fault(
+    make_engine: MakeEngine, runner: FakeRunner, schema: dict[str, object]
+) -> None:
+    """Found only as it is answered: what waits, waits for itself."""
+    engine = make_engine(runner)
+    with pytest.raises(ConstraintError, match="no answer can keep to the constraint") as error:
+        engine.submit([1], SamplingParams(constraint=Constraint.json_schema(schema), max_tokens=50)).result(10)
+    assert "\n" not in str(error.value)
     assert engine.submit([1], SamplingParams(max_tokens=2)).result(10)
 
 

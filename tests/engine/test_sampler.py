@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from chatwright.engine.params import SamplingParams
 from chatwright.engine.sampler import Sampler, draw, token_logprob
-from chatwright.errors import EngineError
+from chatwright.errors import ConstraintError, EngineError
 
 
 def sampler(prompt: list[int] | None = None, *, seed: int = 0, index: int = 0, **values: object) -> Sampler:
@@ -153,7 +153,7 @@ def test_broken_logits_are_an_error(bad: float) -> None:
 
 
 def test_nothing_allowed_is_an_error() -> None:
-    with pytest.raises(EngineError, match="forbidden"):
+    with pytest.raises(ConstraintError, match="forbid every token"):
         sampler().choose(np.full(5, -np.inf, dtype=np.float32), 1)
 
 

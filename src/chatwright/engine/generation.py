@@ -148,9 +148,8 @@ class Generation:
     # The engine's side: called on its thread only.
 
     def put(self, delta: Delta) -> None:
-        """Hand a piece to the caller."""
+        """Hand a piece to the caller, who sees it at the next :meth:`wake` where an event loop waits."""
         self._pieces.put(delta)
-        self._call_waiter()
 
     def finish(self, completions: list[Completion] | None, error: EngineError | None = None) -> None:
         """Hand over the result, or what went wrong; nothing follows."""
@@ -159,18 +158,19 @@ class Generation:
         self._error = error
         self._done.set()
         self._pieces.put(None)
-        self._call_waiter()
+        self.wake()
 
     def _raise_error(self) -> None:
         if self._error is not None:
             # A fresh exception for every caller: one object raised in two threads would mix their tracebacks.
-            raise EngineError(str(self._error)) from self._error
+            raise type(self._error)(str(self._error)) from self._error
 
     def _end(self) -> None:
         self._pieces.put(None)  # for whoever iterates again: ends at once
         self._raise_error()
 
-    def _call_waiter(self) -> None:
+    def wake(self) -> None:
+        """Tell a waiting event loop that there are pieces."""
         wake = self._wake
         if wake is not None:
             wake()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chatwright.engine.params import Constraint
-from chatwright.errors import EngineError, InvalidParameterError
+from chatwright.errors import ConstraintError, EngineError, InvalidParameterError
 from chatwright.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Matcher:
 
     def _check(self) -> None:
         if self._state.is_error():
-            raise EngineError(f"the constraint cannot be followed any further: {self._state.get_error()}")
+            reason = self._state.get_error().partition("\n")[0]  # the library's whole state follows
+            raise ConstraintError(f"no answer can keep to the constraint ({reason}); simplify or loosen it")
 
 
 class GrammarCompiler:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from chatwright.engine.generation import TokenLogprob
 from chatwright.engine.params import SamplingParams
-from chatwright.errors import EngineError
+from chatwright.errors import ConstraintError, EngineError
 
 Row = NDArray[np.float32]  # the logits of one position, shape [vocab_size]
 LogitsHook = Callable[[list[int], Row], None]  # the tokens so far, prompt included, and logits to be changed in place
@@ -67,13 +67,16 @@ class Sampler:
         """The token for ``position`` of the sequence. ``logits_V`` may be overwritten.
 
         Raises:
-            EngineError: the logits are NaN, or nothing is allowed.
+            ConstraintError: every token is forbidden.
+            EngineError: the logits are not finite.
         """
         best = int(logits_V.argmax())  # argmax stops at the first NaN, so this one look finds both troubles
+        if np.isneginf(logits_V[best]):
+            raise ConstraintError("logit_bias and constraint together forbid every token; loosen one of them")
         if not np.isfinite(logits_V[best]):
             raise EngineError(
                 f"the logits for position {position} have no finite maximum ({logits_V[best]}): the model's weights or "
-                "the number format are broken, or every token is forbidden by logit_bias and constraint"
+                "the number format are broken"
             )
         params = self._params
         if params.temperature == 0 or params.top_k == 1 or params.top_p == 0:

@@ -1,12 +1,13 @@
 """Refusals in the form that OpenAI's clients understand: a status, and an object of exactly four keys."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
 from chatwright.errors import (
     ChatwrightError,
+    ConstraintError,
     ContextLengthError,
     EngineError,
     InputError,
@@ -14,6 +15,8 @@ from chatwright.errors import (
     ModelNotFoundError,
     TemplateError,
 )
+
+CONSTRAINT_UNSATISFIABLE: Final = "constraint_unsatisfiable"
 
 
 class ApiError(ChatwrightError):
@@ -82,6 +85,8 @@ def as_api_error(error: ChatwrightError) -> ApiError:
             return ApiError(404, str(error), code="model_not_found", param="model")
         case InputError() | TemplateError():
             return ApiError(400, str(error), code="invalid_value", param="messages")
+        case ConstraintError():
+            return ApiError(400, str(error), code=CONSTRAINT_UNSATISFIABLE)
         case EngineError():
             return ApiError(503, "the model cannot answer now; try again", code="engine_unavailable")
         case _:

@@ -110,6 +110,19 @@ async def test_case_12_schemas_within_schemas(client: Client, depth: int) -> Non
 
 
 @pytest.mark.anyio
+async def test_case_12_what_nothing_fits_is_no_failure_of_the_server(client: Client) -> None:
+    """A client that is told 503 asks again and again."""
+    nothing_left = {"logit_bias": {str(token): -100 for token in range(320)}}
+    endless = {"type": "json_schema", "json_schema": {"name": "endless", "schema": {"$ref": "#"}}}
+    async with client(accounts=False) as http:
+        for demand in (nothing_left, {"response_format": endless}):
+            body = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 20, **demand}
+            response = await http.post("/v1/chat/completions", json=body)
+            assert response.status_code == 400
+            assert response.json()["error"]["code"] == "constraint_unsatisfiable"
+
+
+@pytest.mark.anyio
 async def test_case_12_ten_megabytes(client: Client) -> None:
     async with client(accounts=False) as http:
         for path, (body, _) in FIELDS.items():

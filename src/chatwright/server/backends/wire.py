@@ -19,7 +19,7 @@ from chatwright.server.backends.base import (
     TokenUsage,
 )
 from chatwright.server.backends.inside import Inside, InsideRequest
-from chatwright.server.errors import ApiError
+from chatwright.server.errors import CONSTRAINT_UNSATISFIABLE, ApiError
 
 Request = TypeVar("Request", ChatRequest, TextRequest)
 
@@ -190,4 +190,5 @@ def _owned(request: Request, owner: str) -> Request:
 
 def _error(body: Mapping[str, Any]) -> ApiError:
     message, code = body.get("message"), body.get("code")
-    return ApiError(502, str(message or "the engine process failed"), code=str(code or "engine_unavailable"))
+    status = 400 if code == CONSTRAINT_UNSATISFIABLE else 502  # the request's own fault, found only as it was answered
+    return ApiError(status, str(message or "the engine process failed"), code=str(code or "engine_unavailable"))
