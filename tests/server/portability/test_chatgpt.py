@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chatwright.server.portability.chatgpt import millis, parse_chatgpt, to_chatgpt
-from chatwright.server.portability.conversation import MAX_MESSAGES, PortableConversation
+from chatwright.server.portability.conversation import MAX_CONTENT_CHARS, MAX_MESSAGES, PortableConversation
 from chatwright.server.portability.parse import parse_entry
 from chatwright.server.portability.report import Skipped
 from tests.server.portability.chatgpt_export import BEGUN, conversation, message, rivers
@@ -82,6 +82,35 @@ def test_tools_thoughts_and_hidden_messages_leave_one_answer() -> None:
     assert found.current_id == found.messages[1].id
     assert found.system_prompt == "Be brief."
     assert skipped == {"hidden_message": 1, "tool_message": 2}
+
+
+def thinking(text: str) -> dict[str, Any]:
+    """A node of thoughts."""
+    return message("assistant", "") | {"content": {"content_type": "thoughts", "thoughts": [{"content": text}]}}
+
+
+def test_case_16_thoughts_above_many_answers_are_kept_once() -> None:
+    """Copied to every answer, half a megabyte would become gigabytes."""
+    answers = {f"a{index}": ("th", message("assistant", f"{index}")) for index in range(50)}
+    found, _ = parsed(
+        conversation({"q": (None, message("user", "Well?")), "th": ("q", thinking("x" * 100_000)), **answers})
+    )
+    assert [len(said.reasoning) for said in found.messages] == [0, 100_000] + [0] * 49
+
+
+def test_case_16_what_is_joined_stays_as_short_as_a_message_may_be() -> None:
+    """Nor does joining a long chain take time that grows with the square of its length."""
+    nodes: dict[str, tuple[str | None, Any]] = {"q": (None, message("user", "Well?"))}
+    for index in range(8_000):
+        nodes[f"t{index}"] = (list(nodes)[-1] if index == 0 else f"a{index - 1}", thinking("y" * 100))
+        nodes[f"a{index}"] = (f"t{index}", message("assistant", "x" * 100))
+    given = conversation({})
+    given["mapping"] = {name: {"id": name, "parent": parent, "message": said} for name, (parent, said) in nodes.items()}
+    found, _ = parsed(given)
+    assert max(len(said.content) for said in found.messages) <= MAX_CONTENT_CHARS
+    assert max(len(said.reasoning) for said in found.messages) <= MAX_CONTENT_CHARS
+    assert sum(said.content.count("x") for said in found.messages) == 800_000
+    assert [said.parent_id for said in found.messages[1:]] == [said.id for said in found.messages[:-1]]
 
 
 def test_media_leave_a_word_and_are_counted() -> None:
