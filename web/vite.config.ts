@@ -35,7 +35,16 @@ export default defineConfig({
       },
     }),
   ],
-  resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
+  resolve: {
+    alias: {
+      "@": fileURLToPath(new URL("./src", import.meta.url)),
+      // Formulas come as HTML, which this package gives the browser to parse; the browser counts their style attributes
+      // as breaches of the content security policy. Its other half parses by itself.
+      "hast-util-from-html-isomorphic": fileURLToPath(
+        new URL("./node_modules/hast-util-from-html-isomorphic/lib/index.js", import.meta.url),
+      ),
+    },
+  },
   build: {
     outDir: "../src/chatwright/server/page/dist",
     emptyOutDir: true,
