@@ -128,10 +128,17 @@ class EngineCore:
         for sequence, chunk in work:  # all before any logits are looked at, which may end a request and free its blocks
             self.blocks.commit(sequence, len(chunk.tokens))
         row = 0
+        told = []
         for sequence, chunk in work:
-            if chunk.num_logits:
-                self._deliver(sequence, logits_NV[row : row + chunk.num_logits])
-                row += chunk.num_logits
+            request = self._requests.get(sequence.request_id)  # None: another sequence of it failed in this very step
+            if chunk.num_logits and request is not None:
+                told.append(request.generation)
+                self._deliver(request, sequence, logits_NV[row : row + chunk.num_logits])
+            row += chunk.num_logits
+        # Only now, when the next run is about to give up the interpreter: whoever is woken earlier fights for it with
+        # the sampling of the other sequences.
+        for generation in told:
+            generation.wake()
 
     def stats(self) -> EngineStats:
         """Counters; may be read from another thread, where they can be a step apart from each other."""
@@ -161,10 +168,7 @@ class EngineCore:
             work.append((sequence, Chunk(tokens, start, sequence.blocks, wanted)))
         return work
 
-    def _deliver(self, sequence: Sequence, logits_NV: np.ndarray) -> None:
-        request = self._requests.get(sequence.request_id)
-        if request is None:  # another sequence of the request failed in this very step
-            return
+    def _deliver(self, request: Request, sequence: Sequence, logits_NV: np.ndarray) -> None:
         try:
             self._generated_tokens += request.receive(sequence, logits_NV, self.scheduler)
         except EngineError as error:
