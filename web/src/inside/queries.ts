@@ -1,0 +1,58 @@
+/** What the server finds out about an answer; each question is asked once, since the answer does not change. */
+
+import { queryOptions } from "@tanstack/react-query";
+
+import type { AttentionView, GazeView, InsideTopics, InsideView, PlaceView } from "@/api/generated/types.gen";
+import { request } from "@/api/http";
+
+/** Rows of attention that are asked for at once: neighbours of a token are often looked at next. */
+export const ROWS = 64;
+
+const kept = { staleTime: Infinity, gcTime: 600_000, retry: false } as const;
+
+function look(messageId: string, topics: InsideTopics, signal: AbortSignal): Promise<InsideView> {
+  return request<InsideView>(`/api/messages/${messageId}/inside`, { method: "POST", body: topics, signal });
+}
+
+function found<T>(topic: T | null): T {
+  if (topic === null) throw new Error("the server left out what it was asked for");
+  return topic;
+}
+
+export const insideQuery = (messageId: string) =>
+  queryOptions({
+    queryKey: ["inside", messageId],
+    queryFn: ({ signal }) => look(messageId, { tokens: true }, signal),
+    ...kept,
+  });
+
+/** What each layer would have said in place of the token at `position`. */
+export const lensQuery = (messageId: string, position: number) =>
+  queryOptions({
+    queryKey: ["inside", messageId, "lens", position],
+    queryFn: async ({ signal }): Promise<PlaceView[]> =>
+      found((await look(messageId, { tokens: false, lens: { position } }, signal)).lens),
+    ...kept,
+  });
+
+/** The weights of one head for the token at `position` and its neighbours. */
+export const attentionQuery = (messageId: string, layer: number, head: number, position: number) => {
+  const first = Math.floor(position / ROWS) * ROWS;
+  return queryOptions({
+    queryKey: ["inside", messageId, "attention", layer, head, first],
+    queryFn: async ({ signal }): Promise<AttentionView> =>
+      found(
+        (await look(messageId, { tokens: false, attention: { layer, head, first, count: ROWS } }, signal)).attention,
+      ),
+    ...kept,
+  });
+};
+
+/** Where every head looks from the token at `position`. */
+export const gazeQuery = (messageId: string, position: number) =>
+  queryOptions({
+    queryKey: ["inside", messageId, "gaze", position],
+    queryFn: async ({ signal }): Promise<GazeView[][]> =>
+      found((await look(messageId, { tokens: false, gaze: { position } }, signal)).gaze),
+    ...kept,
+  });
