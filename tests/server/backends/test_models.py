@@ -260,6 +260,30 @@ async def test_administration_of_models(client: Client, tiny_model_dir: Path) ->
 
 
 @pytest.mark.anyio
+async def test_the_default_model_is_promoted_rolled_back_and_its_history_kept(
+    client: Client, tiny_model_dir: Path
+) -> None:
+    async with client(accounts=False) as http:
+        assert (await http.get("/api/admin/promotions")).json()["data"] == []
+        for name in ("second", "third"):
+            body = {"name": name, "source": str(tiny_model_dir)}
+            assert (await http.post("/api/admin/models", json=body)).status_code == 201
+        for name in ("second", "third", "tiny"):
+            assert (await http.post(f"/api/admin/models/{name}/default")).json()["is_default"] is True
+        assert (await http.patch("/api/admin/settings", json={"default_model": "second"})).status_code == 200
+        assert (await http.patch("/api/admin/settings", json={"sign_up": "open"})).status_code == 200  # is none
+        assert (await http.delete("/api/admin/models/third")).status_code == 204
+        history = (await http.get("/api/admin/promotions")).json()["data"]
+        assert [(row["model"], row["is_served"]) for row in history] == [
+            ("second", True),
+            ("tiny", True),
+            ("third", False),
+            ("second", True),
+        ]
+        assert {row["actor_name"] for row in history} == {"local"}
+
+
+@pytest.mark.anyio
 async def test_answers_carry_the_watermark_where_it_is_on(client: Client) -> None:
     async with client(accounts=False, watermark_key="a secret of this server") as http:
         question = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 300, "seed": 1}

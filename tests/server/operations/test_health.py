@@ -165,3 +165,18 @@ async def test_case_18_a_bug_leaves_its_place_in_the_log_and_no_private_text(log
     assert "test_health.py" in text
     assert answer.headers["x-request-id"] in text
     assert [word for word in ("invalid literal", "disease", "geheim") if word in text] == []
+
+
+@pytest.mark.anyio
+async def test_administrators_see_what_runs_and_what_it_takes(client: Client) -> None:
+    async with client(accounts=False) as http:
+        assert (await http.post("/api/admin/models/tiny/load", json={})).status_code == 200
+        while (found := (await http.get("/api/admin/health")).json())["model"] == "loading":
+            await asyncio.sleep(0.05)
+    assert (found["database"], found["database_ok"], found["model"]) == ("sqlite", True, "ready")
+    assert found["models_loaded"] == 1
+    assert found["models_memory_bytes"] > 0
+    assert found["started_ms"] < found["at_ms"]
+    machine = found["machine"]
+    assert 0 < machine["process_memory_bytes"] < machine["memory_total_bytes"]
+    assert 0 < machine["disk_free_bytes"] < machine["disk_total_bytes"]

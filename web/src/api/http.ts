@@ -83,7 +83,7 @@ export function withQuery(path: string, query: Options["query"] = {}): string {
     if (value !== undefined && value !== null) parameters.set(name, String(value));
   }
   const text = parameters.toString();
-  return text ? `${path}?${text}` : path;
+  return text ? `${path}${path.includes("?") ? "&" : "?"}${text}` : path;
 }
 
 async function refusal(response: Response): Promise<ApiError> {

@@ -18,7 +18,7 @@ export function Panel({ title, description, actions, danger = false, children }:
       className={clsx("rounded-2xl border bg-raised p-4 sm:p-6", danger ? "border-danger" : "border-line")}
     >
       <header className="flex flex-wrap items-start justify-between gap-x-6 gap-y-3">
-        <div className="min-w-0">
+        <div className="min-w-0 grow basis-64">
           <h2 className="font-semibold">{title}</h2>
           {description && <p className="mt-1 max-w-prose text-sm text-soft">{description}</p>}
         </div>

@@ -77,3 +77,14 @@ class AuditLog:
             if target is not None:
                 query = query.where(AuditEntry.target == target)
             return list(await session.scalars(query))
+
+    async def of_actions(self, *actions: str, limit: int) -> list[AuditEntry]:
+        """The newest entries of some actions, from the newest to the oldest."""
+        query = (
+            select(AuditEntry)
+            .where(AuditEntry.action.in_(actions))
+            .order_by(AuditEntry.at_ms.desc(), AuditEntry.id.desc())
+            .limit(limit)
+        )
+        async with self._database.read() as session:
+            return list(await session.scalars(query))

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chatwright.server.database.tables import FineTuningEvent, FineTuningJob
+from chatwright.server.database.tables import FineTuningEvent, FineTuningJob, User
 from chatwright.server.identifiers import new_id, now_ms
 
 VALIDATING, QUEUED, RUNNING, PAUSED = "validating_files", "queued", "running", "paused"
@@ -32,17 +32,24 @@ async def list_jobs(
         .order_by(FineTuningJob.created_ms.desc(), FineTuningJob.id.desc())
     )
     if after is not None:
-        query = query.where(
-            or_(
-                FineTuningJob.created_ms < after.created_ms,
-                (FineTuningJob.created_ms == after.created_ms) & (FineTuningJob.id < after.id),
-            )
-        )
+        query = query.where(_older(after))
     if not metadata:
         return list(await session.scalars(query.limit(limit)))
     # A person has few jobs, and paths into JSON are quoted differently by each database.
     rows = [row for row in await session.scalars(query) if metadata.items() <= row.details.items()]
     return rows[:limit]
+
+
+async def list_everybodys(session: AsyncSession, *, limit: int, after: str | None) -> list[tuple[FineTuningJob, User]]:
+    """Jobs with their owners, the newest first: those after the job ``after``; an unknown one begins at the newest."""
+    query = (
+        select(FineTuningJob, User)
+        .join(User, User.id == FineTuningJob.user_id)
+        .order_by(FineTuningJob.created_ms.desc(), FineTuningJob.id.desc())
+    )
+    if after is not None and (last := await session.get(FineTuningJob, after)) is not None:
+        query = query.where(_older(last))
+    return [(job, owner) for job, owner in (await session.execute(query.limit(limit))).tuples()]
 
 
 async def jobs_to_do(session: AsyncSession) -> list[FineTuningJob]:
@@ -140,3 +147,9 @@ async def list_events(
     if before is not None:
         query = query.where(FineTuningEvent.position < before.position)
     return list(await session.scalars(query))
+
+
+def _older(job: FineTuningJob) -> ColumnElement[bool]:
+    """Created before a job; of those created together, the one with the smaller id is older."""
+    together = (FineTuningJob.created_ms == job.created_ms) & (FineTuningJob.id < job.id)
+    return or_(FineTuningJob.created_ms < job.created_ms, together)

@@ -13,6 +13,7 @@ from chatwright.server.models.shapes import (
     ModelInfo,
     NewModel,
     NewUpstream,
+    PromotionInfo,
     UpstreamChanges,
     UpstreamCheck,
     UpstreamInfo,
@@ -42,6 +43,18 @@ async def add_model(request: Request, admin: Admin, body: NewModel) -> ModelInfo
             admin, body.name, body.kind, body.source, upstream_id=body.upstream_id, options=body.options.given()
         )
     )
+
+
+@router.get("/api/admin/promotions")
+async def list_promotions(request: Request, _: Admin) -> Page[PromotionInfo]:
+    """The history of the default model, the newest first; all on one page."""
+    found = services(request)
+    served = {state.row.name for state in await found.models.states()}
+    rows = [
+        PromotionInfo(model=row.model, at_ms=row.at_ms, actor_name=row.actor_name, is_served=row.model in served)
+        for row in await found.model_administration.promotions()
+    ]
+    return Page[PromotionInfo](data=rows, has_more=False, next=None)
 
 
 @router.post("/api/admin/models/{name:path}/load")

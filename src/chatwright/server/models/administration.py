@@ -1,6 +1,7 @@
 """What administrators do to models and upstreams: checked, then written down in the record."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -19,6 +20,21 @@ from chatwright.server.principal import Principal
 
 _OPTIONS: Final = ("allow_private", "read_seconds")  # of an upstream, kept in its column of options
 _MAX_LISTED: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A model became the one that answers where none is named.
+
+    Attributes:
+        model: its name.
+        at_ms: when.
+        actor_name: who did it.
+    """
+
+    model: str
+    at_ms: int
+    actor_name: str
 
 
 class ModelAdministration:
@@ -99,6 +115,23 @@ class ModelAdministration:
         else:
             await self._runtime.change(admin, {"default_model": name})
         return await self._models.state(name)
+
+    async def promotions(self) -> list[Promotion]:
+        """Which models answered where none is named, the newest first; the settings' own from the beginning on.
+
+        Read from the record, so that it is right whichever way the default was set.
+        """
+        entries = await self._audit.of_actions("settings.change", "settings.reset", limit=_MAX_LISTED)
+        found = []
+        for entry in entries:
+            if entry.action == "settings.change" and "default_model" in entry.detail:
+                name = entry.detail["default_model"] or self._models.fixed_name
+            elif entry.action == "settings.reset" and entry.target == "default_model":
+                name = self._models.fixed_name
+            else:
+                continue
+            found.append(Promotion(name, entry.at_ms, entry.actor_name))
+        return found
 
     async def add_upstream(self, admin: Principal, columns: Mapping[str, Any]) -> Upstream:
         """Know another server. Raises InvalidParameterError, ApiError 409."""

@@ -127,6 +127,15 @@ class ModelInfo(BaseModel):
         )
 
 
+class PromotionInfo(BaseModel):
+    """A model became the one that answers where none is named."""
+
+    model: str
+    at_ms: int
+    actor_name: str
+    is_served: bool = Field(description="false: it was removed, and cannot be put back")
+
+
 class NewUpstream(_Request):
     """Another server whose models are to be served."""
 

@@ -1,0 +1,1 @@
+"""What evaluations found, for administrators to compare; knows reports as files, and runs none."""
