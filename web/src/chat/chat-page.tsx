@@ -11,11 +11,15 @@ import { Composer } from "@/chat/composer";
 import { branchTo, makeTree } from "@/chat/core/tree";
 import { useDraft } from "@/chat/draft";
 import { useLive, watch } from "@/chat/live";
+import type { MessageView } from "@/api/generated/types.gen";
 import { conversationQuery, createConversation, messagesQuery } from "@/chat/queries";
 import { Thread } from "@/chat/thread";
 import { Welcome } from "@/chat/welcome";
 import { ErrorPage, WaitingPage } from "@/app/states";
+import { InsideButton } from "@/inside/inside-button";
 import { tellError } from "@/ui/toast";
+
+const answerActions = (message: MessageView) => <InsideButton message={message} />;
 
 export function ChatPage() {
   const { conversationId } = useParams({ strict: false });
@@ -86,6 +90,7 @@ function Conversation({ id }: { id: string }) {
         actions={actions}
         editingId={editingId}
         onEditing={setEditingId}
+        answerActions={answerActions}
       />
       <Announcer writing={writing !== undefined} />
       <div className="mx-auto w-full max-w-3xl px-4 pb-4">
