@@ -5,13 +5,13 @@ import { useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import type { MessageView } from "@/api/generated/types.gen";
 import { useActions } from "@/chat/actions";
 import { Announcer } from "@/chat/announcer";
 import { Composer } from "@/chat/composer";
 import { branchTo, makeTree } from "@/chat/core/tree";
 import { useDraft } from "@/chat/draft";
 import { useLive, watch } from "@/chat/live";
-import type { MessageView } from "@/api/generated/types.gen";
 import { conversationQuery, createConversation, messagesQuery } from "@/chat/queries";
 import { Thread } from "@/chat/thread";
 import { Welcome } from "@/chat/welcome";
