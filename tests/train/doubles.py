@@ -152,7 +152,7 @@ def make_stage(
     """A stage of the tiny model on made-up text."""
     model = build_model(config, seed=1).requires_grad_(True)
     defaults = {"bf16": False, "learning_rate": 1e-2, "logging_steps": 3, "warmup_ratio": 0.1}
-    made = StageSettings(**defaults | settings)
+    made = objective.Settings(**defaults | settings)
     context = StageContext(made, model, cast(Any, None), cast(Any, None), Path(), 0, torch.device("cpu"))
     return Stage(
         name="made-up",

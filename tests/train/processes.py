@@ -1,6 +1,6 @@
 """A program for tests, started by torchrun: stages of several processes, and one process that fails.
 
-``stages FOLDER``: each optimiser under each way of sharing, from the start and from ``one-OPTIMIZER/checkpoint-3``;
+``stages FOLDER``: each kind of training under its ways of sharing, from the start and from ``one-KIND/checkpoint-3``;
 losses go to ``losses.json``. ``failing RECIPE``: ``chatwright train``, in which the second process fails alone.
 """
 
@@ -10,16 +10,26 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
+from torch.optim import Muon
 
+from chatwright.data.example import Document, Example
 from chatwright.errors import InputError
 from chatwright.train.batch import Batch
 from chatwright.train.distributed import joined_processes
+from chatwright.train.dtensors import like, whole
 from chatwright.train.loop import run_stage
+from chatwright.train.objectives.kto import KTO
+from chatwright.train.sharded_muon import ShardedMuon
 from chatwright.train.stage import Stage
 from chatwright.train.world import World
-from tests.train.doubles import MadeUpFeed, Notes, make_stage
+from tests.train.doubles import CONFIG, MadeUpFeed, Notes, make_stage
 
 STEPS = 6
 SORROW = "the second process has a sorrow of its own"
@@ -40,14 +50,39 @@ class SharedFeed(MadeUpFeed):
         return replace(self, rows_per_micro_batch=1)
 
 
-WAYS = (("adamw", "ddp"), ("adamw", "fsdp"), ("muon", "ddp"))  # Muon is not for parts of matrices
+# What is trained with; a feed-forward layer of 33 cannot be halved, so parts differ.
+KINDS: dict[str, dict[str, Any]] = {
+    "adamw": {"optimizer": "adamw"},
+    "muon": {"optimizer": "muon"},
+    "qat": {"optimizer": "muon", "qat": True},
+    "kto": {"optimizer": "adamw", "objective": KTO},
+}
+WAYS = (("adamw", "ddp"), ("adamw", "fsdp"), ("muon", "ddp"), ("muon", "fsdp"), ("qat", "fsdp"), ("kto", "fsdp"))
+# A matrix that a process has no row of, tall ones and wide ones, and not as many as fill two rounds.
+SHAPES = ((1, 4), (5, 3), (3, 7))
 
 
-def shared_stage(optimizer: str, parallel: str = "auto", rank: int = 0, size: int = 1) -> Stage:
+@dataclass
+class RatedFeed(SharedFeed):
+    """Two rated answers, which exchange prompts, and then a single one, which has nothing to exchange."""
+
+    def micro_batches(self, step: int) -> Sequence[Batch]:
+        answers = [self._answer(4 * step + number) for number in range(3)]
+        batches = [Batch.of(answers[:2], index=range(2)), Batch.of(answers[2:], index=[2])]
+        return batches[self.rank :: self.size]
+
+    def _answer(self, number: int) -> Example:
+        ids = self._row(number)[0].documents[0].ids
+        return Example((Document(ids, np.arange(len(ids)) >= 2),), {"label": float(number % 2)})
+
+
+def shared_stage(kind: str, parallel: str = "auto", rank: int = 0, size: int = 1) -> Stage:
+    settings = KINDS[kind]
+    feed = RatedFeed if kind == "kto" else SharedFeed
     return make_stage(
         STEPS,
-        feed=SharedFeed(rank=rank, size=size),
-        optimizer=optimizer,
+        config=replace(CONFIG, intermediate_size=33),
+        feed=feed(rank=rank, size=size),
         parallel=parallel,
         learning_rate=3e-3,
         matrix_learning_rate=2e-3,
@@ -56,6 +91,7 @@ def shared_stage(optimizer: str, parallel: str = "auto", rank: int = 0, size: in
         logging_steps=1,
         save_steps=3,
         save_total_limit=9,
+        **settings,
     )
 
 
@@ -69,13 +105,33 @@ def stages(folder: Path) -> None:
     torch.set_num_threads(1)
     found = {}
     with joined_processes() as world:
-        for optimizer, parallel in WAYS:
-            name = f"{optimizer}-{parallel}"
-            for start, checkpoint in (("new", None), ("resumed", folder / f"one-{optimizer}" / "checkpoint-3")):
-                stage = shared_stage(optimizer, parallel, world.rank, world.size)
+        found["distances"] = [distance_of_muons()]
+        for kind, parallel in WAYS:
+            name = f"{kind}-{parallel}"
+            for start, checkpoint in (("new", None), ("resumed", folder / f"one-{kind}" / "checkpoint-3")):
+                stage = shared_stage(kind, parallel, world.rank, world.size)
                 found[f"{name}-{start}"] = losses(stage, folder / f"{name}-{start}", world, checkpoint)
         if world.rank == 0:
             (folder / "losses.json").write_text(json.dumps(found))
+
+
+def distance_of_muons() -> float:
+    """How far matrices in parts get, at most, from the same ones updated whole, after five updates."""
+    generator = torch.Generator().manual_seed(0)
+    mesh = init_device_mesh("cpu", (2,))
+    matrices = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in SHAPES]
+    parts = [nn.Parameter(distribute_tensor(matrix.detach().clone(), mesh, [Shard(0)])) for matrix in matrices]
+    optimizers = (
+        Muon(matrices, lr=0.02, weight_decay=0.1, momentum=0.95),
+        ShardedMuon(parts, lr=0.02, weight_decay=0.1, momentum=0.95),
+    )
+    for _ in range(5):
+        for matrix, part in zip(matrices, parts, strict=True):
+            matrix.grad = torch.randn(matrix.shape, generator=generator)
+            part.grad = like(matrix.grad, part)
+        for optimizer in optimizers:
+            optimizer.step()
+    return max(float((whole(part) - matrix).abs().max()) for matrix, part in zip(matrices, parts, strict=True))
 
 
 def failing(recipe: str) -> None:

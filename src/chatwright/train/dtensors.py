@@ -3,8 +3,13 @@
 Nothing here imports PyTorch's DTensor unless there is one: that takes a second, and most runs have none.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 
 def is_sharded(tensor: Tensor) -> bool:
@@ -27,6 +32,19 @@ def whole(tensor: Tensor) -> Tensor:
     """All of a tensor; every process has to ask for it. An ordinary tensor itself."""
     full: Tensor = tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
     return full
+
+
+def shard_group(tensor: Tensor) -> "ProcessGroup":
+    """The processes that a sharded tensor is spread over; under HSDP, those of one copy."""
+    mesh = tensor.device_mesh  # type: ignore[attr-defined]
+    group: ProcessGroup = mesh.get_group(mesh.ndim - 1)
+    return group
+
+
+def row_counts(rows: int, parts: int) -> list[int]:
+    """How many of a tensor's rows each process holds: equally many, but for the last ones, which may have none."""
+    most = -(-rows // parts)
+    return [max(0, min(most, rows - most * part)) for part in range(parts)]
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from torch.optim import AdamW, Muon, Optimizer
 from chatwright.errors import ConfigError
 from chatwright.train.dtensors import is_sharded, like, local, whole
 from chatwright.train.settings import StageSettings
+from chatwright.train.sharded_muon import ShardedMuon
 
 _TINY = 1e-6  # keeps a norm of nothing from being divided by, as in PyTorch
 
@@ -39,7 +40,12 @@ class Optimizers:
         self._slices: dict[str, dict[str, nn.Parameter]] = {}
         self._optimizers: list[Optimizer] = []
         self._named: dict[str, tuple[Optimizer, nn.Parameter]] = {}
-        turned = {name for name in parameters if settings.optimizer == "muon" and is_layer_matrix(name)}
+        # In the parameters' order: processes update in step, and each orders a set of names in its own way.
+        turned = {
+            name: parameter
+            for name, parameter in parameters.items()
+            if settings.optimizer == "muon" and is_layer_matrix(name)
+        }
         if settings.optimizer == "muon" and not turned:
             raise ConfigError(
                 "optimizer is 'muon', which is for the matrices of the layers, but none of them is trained here; "
@@ -49,8 +55,10 @@ class Optimizers:
         if rest:
             self._add(_adamw(rest, settings), rest)
         if turned:
-            matrices = dict(self._as_matrices({name: parameters[name] for name in turned}))
-            muon = Muon(
+            matrices = dict(self._as_matrices(turned))
+            sharded = any(is_sharded(matrix) for matrix in matrices.values())
+            kind: type[Muon] | type[ShardedMuon] = ShardedMuon if sharded else Muon
+            muon = kind(
                 matrices.values(), lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay, momentum=0.95
             )
             self._add(muon, matrices)
@@ -102,7 +110,7 @@ class Optimizers:
         for path, value in state.items():
             name, _, key = path.rpartition("/")
             owner = self._named.get(name)
-            if owner is None or isinstance(owner[0], Muon) != (key == "momentum_buffer"):
+            if owner is None or isinstance(owner[0], (Muon, ShardedMuon)) != (key == "momentum_buffer"):
                 raise ConfigError(
                     f"the checkpoint's optimiser state {path!r} does not fit this stage; go on with the model, "
                     "optimizer and adapters that the run was started with, or start a new run"

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from chatwright.errors import ConfigError
+from chatwright.train.dtensors import local
 
 Rounding = Callable[[str, Tensor], Tensor]
-"""Name and float32 value of a parameter → what the passes compute with in its place."""
+"""Name and float32 value of a parameter → what the passes compute with in its place; by rows, of which there may be
+only a process' own."""
 
 
 def compute_dtype(bf16: bool | Literal["auto"], device: torch.device) -> torch.dtype:
@@ -85,8 +87,8 @@ class MasterWeights:
     def publish(self) -> None:
         """Copy the masters into the modules; call after each optimiser step."""
         for name, working in self._working.items():
-            master = self.parameters[name]
-            working.copy_(master if self._rounding is None else self._rounding(name, master))
+            master = local(self.parameters[name])
+            local(working).copy_(master if self._rounding is None else self._rounding(name, master))
 
     def gathered(self) -> Mapping[str, Tensor]:
         """The masters, as one process can write them. Not copies."""

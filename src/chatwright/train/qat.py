@@ -53,13 +53,13 @@ def int8_rounded(weight: Tensor, *, levels: int = LEVELS) -> Tensor:
     """What is left of a matrix after 8 bits a weight and a float16 scale a row and group of 32 columns.
 
     Args:
-        weight: float32 [rows, columns].
+        weight: float32 [rows, columns]; without rows on a process that has none.
         levels: largest integer.
     Returns:
         float32, of the same shape.
     """
     rows, columns = weight.shape
-    groups = F.pad(weight, (0, -columns % GROUP)).view(rows, -1, GROUP)
+    groups = F.pad(weight, (0, -columns % GROUP)).view(rows, -(-columns // GROUP), GROUP)
     step = (groups.abs().amax(dim=-1, keepdim=True) / levels).half().float()
     integers = (groups / torch.where(step > 0, step, torch.inf)).round_().clamp_(-levels, levels)
-    return (integers * step).view(rows, -1)[:, :columns]
+    return (integers * step).flatten(1)[:, :columns]

@@ -128,9 +128,9 @@ def prepare(stage: Stage, watcher: Watcher, world: World, resume_from: Path | No
 
 
 def _masters(stage: Stage, dtype: torch.dtype, world: World, parallel: Parallel) -> MasterWeights:
-    if parallel != "ddp":
-        return ShardedWeights(stage.model, stage.objective.head, dtype, world, parallel)
     rounding = int8_rounding(stage.model) if stage.settings.qat else None
+    if parallel != "ddp":
+        return ShardedWeights(stage.model, stage.objective.head, dtype, world, parallel, rounding=rounding)
     return MasterWeights(trained_modules(stage), dtype, rounding=rounding)
 
 

@@ -21,7 +21,7 @@ from chatwright.model import GPT
 from chatwright.train.dtensors import whole
 from chatwright.train.feed import RowFeed
 from chatwright.train.footprint import MemoryEstimate
-from chatwright.train.precision import MasterWeights
+from chatwright.train.precision import MasterWeights, Rounding
 from chatwright.train.stage import Stage
 from chatwright.train.world import World, agreed
 
@@ -71,28 +71,47 @@ class ShardedWeights(MasterWeights):
         dtype: of computation.
         world: the processes.
         parallel: fsdp or hsdp.
+        rounding: the passes gather what it makes of the parts; then the model's are copies of the masters.
     """
 
     def __init__(
-        self, model: GPT, head: nn.Module | None, dtype: torch.dtype, world: World, parallel: Parallel
+        self,
+        model: GPT,
+        head: nn.Module | None,
+        dtype: torch.dtype,
+        world: World,
+        parallel: Parallel,
+        *,
+        rounding: Rounding | None = None,
     ) -> None:
-        super().__init__({} if head is None else {"head": head}, dtype)
-        self._model, self._rank = model, world.rank
+        super().__init__({}, dtype)
+        self._model, self._rank, self._rounding = model, world.rank, rounding
+        self._head = MasterWeights({} if head is None else {"head": head}, dtype)
         _shard(model, dtype, world, parallel)
         self._all = dict(model.named_parameters())
-        own = {f"model.{name}": weight for name, weight in self._all.items() if weight.requires_grad}
-        self.parameters = own | self.parameters
+        self.parameters = {f"model.{name}": weight for name, weight in self._all.items() if weight.requires_grad}
+        if rounding is not None:
+            self._working = self.parameters
+            self.parameters = {name: nn.Parameter(part.detach().clone()) for name, part in self._working.items()}
+            self.publish()
+        self.parameters |= self._head.parameters
+
+    def collect(self) -> None:
+        """Add the gradients of what the masters have copies of."""
+        super().collect()
+        self._head.collect()
 
     def publish(self) -> None:
-        """Let go of what was gathered from the parts as they were."""
+        """Copy the masters where there are copies, and let go of what was gathered from the parts as they were."""
         super().publish()
+        self._head.publish()
         self._model.reshard()  # type: ignore[operator]
 
     @torch.no_grad()
     def gathered(self) -> Mapping[str, Tensor]:
         """Every weight, in rank 0's main memory; one at a time goes over the devices."""
         self._model.reshard()  # type: ignore[operator]
-        return self.whole({**self.parameters, **{f"model.{name}": weight for name, weight in self._all.items()}})
+        return self.whole({f"model.{name}": weight for name, weight in self._all.items()} | self.parameters)
 
     @torch.no_grad()
     def whole(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -109,14 +128,18 @@ class ShardedWeights(MasterWeights):
         """On rank 0 the model holds ``weights``."""
         self._put({name: nn.Parameter(weights[f"model.{name}"], self._all[name].requires_grad) for name in self._all})
         try:
-            with super().exported(weights):
+            with self._head.exported(weights):
                 yield
         finally:
             self._put(self._all)
 
     def finish(self) -> None:
         """On rank 0 the model holds every weight for good, in main memory; elsewhere it keeps its parts."""
+        self._rounding = None
+        self.publish()
+        self._working = {}
         weights = self.gathered()
+        self._head.finish()
         super().finish()
         if self._rank == 0:
             self._put({name: nn.Parameter(weights[f"model.{name}"], False) for name in self._all})
@@ -156,10 +179,8 @@ def _objection(stage: Stage) -> str | None:
     """Why a stage cannot be sharded."""
     if not stage.objective.shards:
         return f"{type(stage.objective).__name__} runs the model in ways that differ between processes"
-    if stage.settings.qat:
-        return "qat rounds whole matrices, and no process would have one"
-    if stage.settings.optimizer == "muon":
-        return "muon needs whole matrices, and no process would have one; use optimizer: adamw, or parallel: ddp"
+    if stage.settings.optimizer == "muon" and stage.model.config.moe is not None:
+        return "muon treats each expert as a matrix of its own, and they are spread over processes as one"
     return None
 
 

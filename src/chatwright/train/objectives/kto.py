@@ -11,6 +11,7 @@ from chatwright.chat import ChatTemplate
 from chatwright.data.rows import Rated
 from chatwright.model import GPT
 from chatwright.train.batch import IGNORED, Batch
+from chatwright.train.dtensors import is_sharded_model
 from chatwright.train.likelihood import document_sums, token_log_probs
 from chatwright.train.losses.preference import kto_baseline, kto_loss
 from chatwright.train.objective import Encoder, Loss, Objective, StageContext
@@ -35,7 +36,6 @@ class KTO(Objective):
     """
 
     Settings: ClassVar[type[StageSettings]] = KTOSettings
-    shards: ClassVar[bool] = False  # a batch with two examples has a pass more
     rows: ClassVar[tuple[type, ...]] = (Rated,)
 
     def __init__(self, context: StageContext) -> None:
@@ -88,9 +88,11 @@ class KTO(Objective):
     @torch.no_grad()
     def _mismatched_ratios(self, model: GPT, batch: Batch) -> Tensor:
         mismatched = mismatched_answers(batch, self._settings.max_length)
-        if mismatched is None:
-            return torch.zeros(1, device=batch.labels_N.device)
-        return self._ratios(model, mismatched, token_log_probs(model, mismatched))
+        if mismatched is not None:
+            return self._ratios(model, mismatched, token_log_probs(model, mismatched))
+        if is_sharded_model(model):  # all processes gather its weights, and another one may have mismatched answers
+            self._ratios(model, batch, token_log_probs(model, batch))
+        return torch.zeros(1, device=batch.labels_N.device)
 
 
 def mismatched_answers(batch: Batch, max_length: int) -> Batch | None:
