@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import tailwindcss from "@tailwindcss/vite";
@@ -9,14 +11,28 @@ const SERVER = process.env.CHATWRIGHT_SERVER ?? "http://127.0.0.1:8000";
 // The address stays as the browser has it: the server refuses changes that come from another one.
 const PROXY = { target: SERVER, changeOrigin: false };
 
+let dist = "";
+
+/** What the page loads before anything else: its document, and what that names. */
+const isOfShell = ({ url }: { url: string }): boolean =>
+  /^(index\.html|theme\.js|icon\.svg)$/.test(url) ||
+  readFileSync(resolve(dist, "index.html"), "utf8").includes(`"/${url}"`);
+
 export default defineConfig({
   plugins: [
     react(),
     tailwindcss(),
+    {
+      name: "where-the-page-is-written",
+      configResolved: ({ root, build }) => {
+        dist = resolve(root, build.outDir);
+      },
+    },
     VitePWA({
       registerType: "autoUpdate",
       injectRegister: "script-defer", // a file of ours: the content security policy allows no inline script
-      includeAssets: ["icon.svg"],
+      includeAssets: [], // what is kept is said below
+      includeManifestIcons: false,
       manifest: {
         name: "Chatwright",
         short_name: "Chatwright",
@@ -29,7 +45,8 @@ export default defineConfig({
       },
       workbox: {
         // The shell opens offline and says so; conversations are never kept by the browser's cache.
-        globPatterns: ["index.html", "assets/{index,react,router}-*.{js,css}", "icon.svg"],
+        globPatterns: ["index.html", "*.js", "icon.svg", "assets/*.{js,css}"],
+        manifestTransforms: [(entries) => ({ manifest: entries.filter(isOfShell), warnings: [] })],
         navigateFallback: "/index.html",
         navigateFallbackDenylist: [/^\/api\//, /^\/v1\//, /^\/(health|ready|metrics|openapi\.json)/],
       },
@@ -38,6 +55,9 @@ export default defineConfig({
   resolve: {
     alias: {
       "@": fileURLToPath(new URL("./src", import.meta.url)),
+      // The page itself never scrolls, so no window has to keep it from scrolling; the package that would writes a style
+      // element, which the content security policy forbids.
+      "react-remove-scroll": fileURLToPath(new URL("./src/ui/no-scroll-lock.tsx", import.meta.url)),
       // Formulas come as HTML, which this package gives the browser to parse; the browser counts their style attributes
       // as breaches of the content security policy. Its other half parses by itself.
       "hast-util-from-html-isomorphic": fileURLToPath(

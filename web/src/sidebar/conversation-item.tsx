@@ -1,5 +1,4 @@
 import { Link } from "@tanstack/react-router";
-import { Pin } from "lucide-react";
 import { lazy, memo, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -43,13 +42,12 @@ export const ConversationItem = memo(function ConversationItem({ conversation }:
         onDragStart={(event) => carry(event, conversation)}
         onDoubleClick={() => setRenaming(true)}
         title={title}
-        className="flex h-9 items-center gap-2 rounded-lg pr-9 pl-2.5 text-sm -outline-offset-2 group-hover:bg-hover max-md:h-11 max-md:pr-12"
+        className="flex h-9 items-center rounded-lg pr-9 pl-2.5 text-sm -outline-offset-2 group-hover:bg-hover max-md:h-11 max-md:pr-12"
         activeProps={{ className: "bg-hover font-medium" }}
       >
         <span dir="auto" className="grow truncate">
           {title}
         </span>
-        {conversation.pinned && <Pin className="size-3.5 shrink-0 text-soft" aria-label={t("sidebar.pinned")} />}
       </Link>
       <ConversationMenu
         conversation={conversation}

@@ -74,7 +74,7 @@ function Content({ corner }: { corner: ReactNode }) {
         {corner}
       </div>
       <div className="shrink-0 px-2 pb-2">
-        <Button look="plain" className="w-full justify-start px-2.5 text-ink max-md:h-11" asChild>
+        <Button look="plain" className="w-full justify-start px-2.5 text-ink! max-md:h-11" asChild>
           <Link to="/">
             <SquarePen className="size-4" aria-hidden />
             <span className="grow">{t("sidebar.newChat")}</span>
@@ -83,7 +83,7 @@ function Content({ corner }: { corner: ReactNode }) {
         </Button>
         <Button
           look="plain"
-          className="w-full justify-start px-2.5 text-ink max-md:h-11"
+          className="w-full justify-start px-2.5 text-ink! max-md:h-11"
           onClick={() => show("palette")}
         >
           <Search className="size-4" aria-hidden />
