@@ -6,6 +6,7 @@ import i18next, { type TFunction } from "i18next";
 import en from "../src/i18n/en.json" with { type: "json" };
 import zh from "../src/i18n/zh.json" with { type: "json" };
 import { signUp } from "./people";
+import { Steps } from "./steps";
 
 interface Fixtures {
   /** The page's texts in the language of this browser, so that tests name things as people see them. */
@@ -14,6 +15,7 @@ interface Fixtures {
   person: { name: string; password: string };
   /** Sees script errors, breaches of the content security policy, and requests to other hosts. */
   guard: Guard;
+  steps: Steps;
 }
 
 export class Guard {
@@ -65,6 +67,9 @@ export const test = base.extend<Fixtures>({
     },
     { auto: true },
   ],
+  steps: async ({ page, t, isMobile }, provide) => {
+    await provide(new Steps(page, t, isMobile));
+  },
   person: async ({ page }, provide) => {
     await provide(await signUp(page.request));
   },

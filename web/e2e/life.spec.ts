@@ -1,12 +1,143 @@
-/** A person's day with the page, in both languages, at a desk and on a phone. */
+/** A person's days with the page, in both languages, at a desk and on a phone. */
 
+import { chatgptZip } from "./chatgpt-export";
 import { expect, test } from "./fixtures";
 
-test("ask, and be answered", async ({ page, person, t }) => {
-  expect(person.name).toBeTruthy();
+const NUMBERS = Array.from({ length: 60 }, (_, index) => `n${index + 1}`).join(" ");
+
+test("sign up, ask, sign out, sign in again", async ({ page, t, steps }) => {
+  const name = `life-${Date.now()}-${process.pid}`;
+  const password = "纸船 sails over the 山";
   await page.goto("/");
-  await page.getByRole("textbox", { name: t("chat.message") }).fill("say: The sky is **blue**.");
-  await page.keyboard.press("Enter");
-  await expect(page.getByText("The sky is blue.")).toBeVisible();
-  await expect(page).toHaveURL(/\/c\//);
+  await page.getByRole("link", { name: t("account.signUp") }).click();
+  await expect(page.getByRole("heading", { name: t("account.signUpTitle") })).toBeVisible();
+  await page.getByLabel(t("account.name"), { exact: true }).fill(name);
+  await page.getByLabel(t("account.password"), { exact: true }).fill("short");
+  await steps.button("account.signUp").click();
+  await expect(page.getByLabel(t("account.password"), { exact: true })).toHaveAttribute("aria-invalid", "true");
+  await page.getByLabel(t("account.password"), { exact: true }).fill(password);
+  await steps.button("account.signUp").click();
+
+  await expect(page.getByRole("heading", { name: t("chat.welcome") })).toBeVisible();
+  await steps.ask("say: The sky is **blue**; 天空是**蓝色**的。");
+  await expect(steps.message(1)).toContainText("The sky is blue; 天空是蓝色的。");
+  await steps.answered(1);
+
+  const list = await steps.sidebar();
+  await list.getByRole("button", { name: t("sidebar.userMenu", { name }) }).click();
+  await page.getByRole("menuitem", { name: t("account.signOut") }).click();
+  await expect(page.getByRole("heading", { name: t("account.signInTitle") })).toBeVisible();
+  await page.goBack();
+  await expect(steps.message(1)).not.toBeVisible();
+  await page.goto("/");
+  await page.getByLabel(t("account.name"), { exact: true }).fill(name);
+  await page.getByLabel(t("account.password"), { exact: true }).fill(password);
+  await steps.button("account.signIn").click();
+  await expect(steps.composer).toBeVisible();
+});
+
+test("an answer outlives a reload in its middle", async ({ page, person, steps }) => {
+  expect(person).toBeTruthy();
+  await page.goto("/");
+  await steps.ask(`say 30/s: ${NUMBERS} end`);
+  await expect(steps.message(1)).toContainText("n5");
+  await page.reload();
+  await expect(steps.message(1)).toContainText("n10");
+  await expect(steps.button("chat.stop")).toBeVisible();
+  await expect(steps.message(1)).toContainText(`${NUMBERS} end`);
+  await steps.answered(1);
+});
+
+test("stop, edit, answer again, and go back and forth between the branches", async ({ page, person, t, steps }) => {
+  expect(person).toBeTruthy();
+  await page.goto("/");
+  await steps.ask(`say 20/s: ${NUMBERS}`);
+  await expect(steps.message(1)).toContainText("n3");
+  await steps.button("chat.stop").click();
+  await expect(steps.message(1)).toContainText(t("chat.ending.stopped"));
+  await expect(steps.message(1)).not.toContainText("n60");
+
+  await steps.message(0).hover();
+  await steps.button("chat.edit", steps.message(0)).click();
+  await page.getByRole("textbox", { name: t("chat.editQuestion") }).fill("say: Something else.");
+  await steps.button("chat.send", steps.message(0)).click();
+  await expect(steps.message(1)).toContainText("Something else.");
+  await steps.answered(1);
+
+  await steps.message(0).hover();
+  await steps.button("chat.previous", steps.message(0)).click();
+  await expect(steps.message(1)).toContainText("n3");
+  await steps.message(0).hover();
+  await steps.button("chat.next", steps.message(0)).click();
+  await expect(steps.message(1)).toContainText("Something else.");
+
+  await steps.button("chat.regenerate", steps.message(1)).click();
+  await expect(steps.button("chat.previous", steps.message(1))).toBeVisible();
+  await steps.answered(1);
+  await expect(steps.message(1)).toContainText("2/2");
+  await page.reload();
+  await expect(steps.message(1)).toContainText("2/2");
+});
+
+test("share a conversation, and take the link back", async ({ page, person, browser, t, steps, contextOptions }) => {
+  expect(person).toBeTruthy();
+  await steps.talk("Rivers run to the sea.");
+  const title = await steps.rename("Rivers");
+  await steps.option(title, "sidebar.share");
+  const dialog = page.getByRole("dialog", { name: t("share.title") });
+  await steps.button("share.create", dialog).click();
+  const link = await dialog.getByRole("link", { name: t("share.open") }).getAttribute("href");
+
+  const stranger = await browser.newContext({ ...contextOptions, storageState: { cookies: [], origins: [] } });
+  const reading = await stranger.newPage();
+  await reading.goto(new URL(link ?? "", page.url()).href);
+  await expect(reading.getByRole("heading", { name: title })).toBeVisible();
+  await expect(reading.getByText("Rivers run to the sea.", { exact: true })).toBeVisible();
+  await expect(reading.getByText(person.name)).toHaveCount(0);
+
+  await steps.button("share.revoke", dialog).click();
+  await page
+    .getByRole("alertdialog")
+    .getByRole("button", { name: t("share.revoke") })
+    .click();
+  await expect(page.getByText(t("share.revoked"))).toBeVisible();
+  await reading.reload();
+  await expect(reading.getByText(t("share.gone"))).toBeVisible();
+  await stranger.close();
+});
+
+test("import what one had elsewhere, find it, keep it, delete it", async ({ page, person, t, steps, isMobile }) => {
+  expect(person).toBeTruthy();
+  await page.goto("/settings/data");
+  const said = [
+    { role: "user", text: "哪条河最长？" },
+    { role: "assistant", text: "最长的河是**尼罗河**。The Nile, that is." },
+  ] as const;
+  const buffer = chatgptZip(["Rivers", "山与海"].map((title) => ({ title, said: [...said] })));
+  await page
+    .getByLabel(t("settings.data.choose"))
+    .and(page.locator("input"))
+    .setInputFiles({ name: "export.zip", mimeType: "application/zip", buffer });
+  await expect(page.getByText(t("settings.data.status.complete"), { exact: true })).toBeVisible();
+  await expect(page.getByText(t("settings.data.conversations", { count: 2, shown: "2" }))).toBeVisible();
+
+  await page.goto("/");
+  const list = await steps.sidebar();
+  await list.getByRole("link", { name: "山与海" }).click();
+  await expect(steps.message(1)).toContainText("尼罗河");
+
+  if (isMobile) await (await steps.sidebar()).getByRole("button", { name: t("sidebar.search") }).click();
+  else await page.keyboard.press("Control+k");
+  await page.getByRole("combobox").fill("尼罗河");
+  await expect(page.getByRole("option").filter({ hasText: "Rivers" })).toBeVisible();
+  await page.keyboard.press("Escape");
+
+  await steps.option("Rivers", "sidebar.pin");
+  await expect((await steps.sidebar()).getByText(t("sidebar.pinned"), { exact: true })).toBeVisible();
+  await steps.option("山与海", "common.delete");
+  await page
+    .getByRole("alertdialog")
+    .getByRole("button", { name: t("common.delete") })
+    .click();
+  await expect((await steps.sidebar()).getByRole("link", { name: "山与海" })).toHaveCount(0);
 });
