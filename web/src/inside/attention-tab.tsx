@@ -11,20 +11,19 @@ import { HeadPicker, type Head } from "@/inside/head-picker";
 import type { TabProps } from "@/inside/inside-dialog";
 import { attentionQuery } from "@/inside/queries";
 import { useSettled } from "@/inside/settled";
-import { labelOf } from "@/inside/spelling";
 import { TokenText } from "@/inside/token-text";
 import { SwitchField } from "@/ui/form";
 import { useFormats } from "@/ui/formats";
 import { Loaded } from "@/ui/load";
 
 /** Where a head looked when the model read a token: the whole text, warm where it looked. */
-export function AttentionTab({ messageId, view, tokens, position, onPosition }: TabProps) {
+export function AttentionTab({ subject, view, tokens, position, onPosition }: TabProps) {
   const { t } = useTranslation();
   const formats = useFormats();
   const [head, setHead] = useState<Head>({ layer: Math.floor(view.num_layers / 2), head: 0 });
   const [withoutFirst, setWithoutFirst] = useState(true);
   const settled = useSettled(head);
-  const query = useQuery(attentionQuery(messageId, settled.layer, settled.head, useSettled(position)));
+  const query = useQuery(attentionQuery(subject, settled.layer, settled.head, useSettled(position)));
   const row = query.data?.rows[position - query.data.first];
   const heat = useMemo(() => (row ? heatOf(row, withoutFirst) : []), [row, withoutFirst]);
   const looking = tokens[position];
@@ -42,8 +41,8 @@ export function AttentionTab({ messageId, view, tokens, position, onPosition }: 
             ...(at > position ? { className: "text-soft" } : {}),
             ...(heatColour(heat[at] ?? 0) ? { style: { backgroundColor: heatColour(heat[at] ?? 0) } } : {}),
           })}
-          nameOf={({ token, position: at }) =>
-            row?.[at] === undefined ? labelOf(token) : `${labelOf(token)}, ${percentOf(row[at], formats)}`
+          nameOf={({ label, position: at }) =>
+            row?.[at] === undefined ? label : `${label}, ${percentOf(row[at], formats)}`
           }
         />
       }
@@ -58,16 +57,14 @@ export function AttentionTab({ messageId, view, tokens, position, onPosition }: 
             onChange={setWithoutFirst}
           />
           <div>
-            <h3 className="mb-2 text-sm font-medium">
-              {t("inside.looksAt", { token: looking ? labelOf(looking.token) : "" })}
-            </h3>
+            <h3 className="mb-2 text-sm font-medium">{t("inside.looksAt", { token: looking?.label ?? "" })}</h3>
             <Loaded query={query}>
               {() => (
                 <Bars
                   label={t("inside.weights")}
                   bars={strongest(row ?? [], 6, withoutFirst).map((at) => ({
                     key: String(at),
-                    label: tokens[at] ? labelOf(tokens[at].token) : "",
+                    label: tokens[at]?.label ?? "",
                     value: row?.[at] ?? 0,
                     told: percentOf(row?.[at] ?? 0, formats),
                     marked: at === position,
@@ -78,9 +75,7 @@ export function AttentionTab({ messageId, view, tokens, position, onPosition }: 
             </Loaded>
           </div>
           <Disclosure part="heads" title={t("inside.headMap")}>
-            {() => (
-              <HeadMap messageId={messageId} tokens={tokens} position={position} chosen={head} onChoose={setHead} />
-            )}
+            {() => <HeadMap subject={subject} tokens={tokens} position={position} chosen={head} onChoose={setHead} />}
           </Disclosure>
         </div>
       }

@@ -6,12 +6,12 @@ import { BOUNDS, COLOURS, LEVELS, levelOf, percentOf, summaryOf, type Level, typ
 import { Halves } from "@/inside/halves";
 import type { TabProps } from "@/inside/inside-dialog";
 import { PlacePanel } from "@/inside/place-panel";
-import { labelOf, type Spelled } from "@/inside/spelling";
+import type { Spelled } from "@/inside/spelling";
 import { TokenText } from "@/inside/token-text";
 import { useFormats } from "@/ui/formats";
 
 /** The answer coloured by how certain the model was of it. */
-export function CertaintyTab({ messageId, view, tokens, position, onPosition }: TabProps) {
+export function CertaintyTab({ subject, view, tokens, position, onPosition }: TabProps) {
   const { t } = useTranslation();
   const formats = useFormats();
   const [measure, setMeasure] = useState<Measure>("probability");
@@ -36,7 +36,7 @@ export function CertaintyTab({ messageId, view, tokens, position, onPosition }: 
               const at = placeOf(token);
               return at ? { className: COLOURS[levelOf(at, measure)] } : {};
             }}
-            nameOf={(token) => `${labelOf(token.token)}, ${percentOf(placeOf(token)?.probability ?? 0, formats)}`}
+            nameOf={(token) => `${token.label}, ${percentOf(placeOf(token)?.probability ?? 0, formats)}`}
           />
           <p className="text-sm text-soft">
             {t("inside.summary", {
@@ -48,7 +48,7 @@ export function CertaintyTab({ messageId, view, tokens, position, onPosition }: 
           </p>
         </div>
       }
-      details={chosen && place && <PlacePanel messageId={messageId} token={chosen} place={place} />}
+      details={chosen && place && <PlacePanel subject={subject} token={chosen} place={place} />}
     />
   );
 }

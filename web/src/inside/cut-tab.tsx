@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { Halves } from "@/inside/halves";
 import type { TabProps } from "@/inside/inside-dialog";
 import { Fact } from "@/inside/place-panel";
-import { hexOf, labelOf, type Spelled } from "@/inside/spelling";
+import { hexOf, type Spelled } from "@/inside/spelling";
 import { TokenText } from "@/inside/token-text";
 import { useFormats } from "@/ui/formats";
 
@@ -37,7 +37,7 @@ export function CutTab({ view, tokens, position, onPosition }: TabProps) {
                 lookOf={({ token, position: at }) => ({
                   className: clsx(token.control ? "bg-hover" : TINTS[at % TINTS.length]),
                 })}
-                nameOf={({ token }) => `${labelOf(token)}, ${token.id}`}
+                nameOf={({ token, label }) => `${label}, ${token.id}`}
               />
             </section>
           ))}
@@ -47,11 +47,11 @@ export function CutTab({ view, tokens, position, onPosition }: TabProps) {
         chosen && (
           <div className="flex flex-col gap-4">
             <h3 className="text-xl font-semibold wrap-anywhere">
-              <span className="rounded-lg bg-sunken px-2 py-0.5 font-mono">{labelOf(chosen.token)}</span>
+              <span className="rounded-lg bg-sunken px-2 py-0.5 font-mono">{chosen.label}</span>
             </h3>
             <dl className="grid grid-cols-2 gap-2">
               <Fact name={t("inside.id")}>{chosen.token.id}</Fact>
-              <Fact name={t("inside.position")}>{formats.number(chosen.position)}</Fact>
+              <Fact name={t("inside.position")}>{formats.number(chosen.position + 1)}</Fact>
             </dl>
             <dl>
               <Fact name={t("inside.bytes")}>

@@ -7,23 +7,23 @@ import { useTranslation } from "react-i18next";
 import type { GazeView } from "@/api/generated/types.gen";
 import { percentOf } from "@/inside/certainty";
 import type { Head } from "@/inside/head-picker";
-import { gazeQuery } from "@/inside/queries";
+import { gazeQuery, type Subject } from "@/inside/queries";
 import { useSettled } from "@/inside/settled";
-import { labelOf, type Spelled } from "@/inside/spelling";
+import type { Spelled } from "@/inside/spelling";
 import { useFormats } from "@/ui/formats";
 import { Loaded } from "@/ui/load";
 
 interface HeadMapProps {
-  messageId: string;
+  subject: Subject;
   tokens: readonly Spelled[];
   position: number;
   chosen: Head;
   onChoose: (head: Head) => void;
 }
 
-export function HeadMap({ messageId, tokens, position, chosen, onChoose }: HeadMapProps) {
+export function HeadMap({ subject, tokens, position, chosen, onChoose }: HeadMapProps) {
   const { t } = useTranslation();
-  const query = useQuery(gazeQuery(messageId, useSettled(position)));
+  const query = useQuery(gazeQuery(subject, useSettled(position)));
   return (
     <>
       <p className="mb-3 text-xs text-soft">{t("inside.headMapHint")}</p>
@@ -80,7 +80,7 @@ function Map({ layers, tokens, chosen, onChoose }: MapProps) {
           {t("inside.gaze", {
             layer: told.layer + 1,
             head: told.head + 1,
-            token: labelOf(target.token),
+            token: target.label,
             weight: percentOf(gaze.weight, formats),
             rest: percentOf(gaze.rest, formats),
           })}

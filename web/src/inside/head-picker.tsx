@@ -46,39 +46,44 @@ interface StepperProps {
 function Stepper({ label, count, value, onChange }: StepperProps) {
   const { t } = useTranslation();
   return (
-    <div role="group" aria-label={label} className="flex items-center justify-between rounded-lg border border-line">
-      <Button
-        look="plain"
-        size="icon"
-        className="max-md:size-10"
-        disabled={value === 0}
-        onClick={() => onChange(value - 1)}
-        aria-label={t("inside.previous", { what: label })}
-      >
-        <ChevronLeft className="size-4" aria-hidden />
-      </Button>
-      <select
-        aria-label={label}
-        value={value}
-        onChange={(event) => onChange(Number(event.target.value))}
-        className="h-9 min-w-0 cursor-pointer appearance-none rounded bg-raised text-center text-sm max-md:h-10 max-md:text-base"
-      >
-        {Array.from({ length: count }, (_, index) => (
-          <option key={index} value={index}>
-            {label} {index + 1}/{count}
-          </option>
-        ))}
-      </select>
-      <Button
-        look="plain"
-        size="icon"
-        className="max-md:size-10"
-        disabled={value === count - 1}
-        onClick={() => onChange(value + 1)}
-        aria-label={t("inside.next", { what: label })}
-      >
-        <ChevronRight className="size-4" aria-hidden />
-      </Button>
+    <div role="group" aria-label={label}>
+      <p className="mb-1 text-xs text-soft" aria-hidden>
+        {label}
+      </p>
+      <div className="flex items-center justify-between rounded-lg border border-line">
+        <Button
+          look="plain"
+          size="icon"
+          className="max-md:size-10"
+          disabled={value === 0}
+          onClick={() => onChange(value - 1)}
+          aria-label={t("inside.previous", { what: label })}
+        >
+          <ChevronLeft className="size-4" aria-hidden />
+        </Button>
+        <select
+          aria-label={label}
+          value={value}
+          onChange={(event) => onChange(Number(event.target.value))}
+          className="h-9 min-w-0 cursor-pointer appearance-none rounded bg-raised text-center text-sm max-md:h-10 max-md:text-base"
+        >
+          {Array.from({ length: count }, (_, index) => (
+            <option key={index} value={index}>
+              {index + 1} / {count}
+            </option>
+          ))}
+        </select>
+        <Button
+          look="plain"
+          size="icon"
+          className="max-md:size-10"
+          disabled={value === count - 1}
+          onClick={() => onChange(value + 1)}
+          aria-label={t("inside.next", { what: label })}
+        >
+          <ChevronRight className="size-4" aria-hidden />
+        </Button>
+      </div>
     </div>
   );
 }

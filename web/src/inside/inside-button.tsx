@@ -29,7 +29,7 @@ export function InsideButton({ message }: { message: MessageView }) {
   return (
     <>
       <IconAction icon={ScanSearch} label={t("inside.open")} onClick={show} />
-      {Dialog && <Dialog messageId={message.id} open={open} onOpenChange={setOpen} />}
+      {Dialog && <Dialog message={message} open={open} onOpenChange={setOpen} />}
     </>
   );
 }

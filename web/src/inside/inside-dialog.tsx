@@ -6,22 +6,22 @@ import { Dialog, Tabs } from "radix-ui";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import type { InsideView } from "@/api/generated/types.gen";
+import type { InsideView, MessageView } from "@/api/generated/types.gen";
 import { AttentionTab } from "@/inside/attention-tab";
 import { CertaintyTab } from "@/inside/certainty-tab";
 import { CutTab } from "@/inside/cut-tab";
-import { insideQuery } from "@/inside/queries";
+import { insideQuery, subjectOf, type Subject } from "@/inside/queries";
 import { spell, type Spelled } from "@/inside/spelling";
 import { Button } from "@/ui/button";
 import { Loaded } from "@/ui/load";
 
 export interface InsideDialogProps {
-  messageId: string;
+  message: MessageView;
   open: boolean;
   onOpenChange: (open: boolean) => void;
 }
 
-export function InsideDialog({ messageId, open, onOpenChange }: InsideDialogProps) {
+export function InsideDialog({ message, open, onOpenChange }: InsideDialogProps) {
   const { t } = useTranslation();
   return (
     <Dialog.Root open={open} onOpenChange={onOpenChange}>
@@ -41,7 +41,7 @@ export function InsideDialog({ messageId, open, onOpenChange }: InsideDialogProp
               </Button>
             </Dialog.Close>
           </header>
-          <Content messageId={messageId} />
+          <Content subject={subjectOf(message)} />
         </Dialog.Content>
       </Dialog.Portal>
     </Dialog.Root>
@@ -50,7 +50,7 @@ export function InsideDialog({ messageId, open, onOpenChange }: InsideDialogProp
 
 /** What every tab is given. */
 export interface TabProps {
-  messageId: string;
+  subject: Subject;
   view: InsideView;
   tokens: readonly Spelled[];
   /** The token that is looked at. */
@@ -58,9 +58,9 @@ export interface TabProps {
   onPosition: (position: number) => void;
 }
 
-function Content({ messageId }: { messageId: string }) {
-  const query = useQuery(insideQuery(messageId));
-  if (query.data) return <Views messageId={messageId} view={query.data} />;
+function Content({ subject }: { subject: Subject }) {
+  const query = useQuery(insideQuery(subject));
+  if (query.data) return <Views subject={subject} view={query.data} />;
   return (
     <div className="p-6">
       <Loaded query={query}>{() => null}</Loaded>
@@ -71,7 +71,7 @@ function Content({ messageId }: { messageId: string }) {
 const TABS = { certainty: CertaintyTab, attention: AttentionTab, cut: CutTab };
 type TabName = keyof typeof TABS;
 
-function Views({ messageId, view }: { messageId: string; view: InsideView }) {
+function Views({ subject, view }: { subject: Subject; view: InsideView }) {
   const { t } = useTranslation();
   const tokens = useMemo(() => spell(view.tokens?.tokens ?? []), [view]);
   const [position, setPosition] = useState(view.answer_start);
@@ -106,7 +106,7 @@ function Views({ messageId, view }: { messageId: string; view: InsideView }) {
             tabIndex={-1}
             className="flex min-h-0 grow flex-col outline-none md:flex-row"
           >
-            <Tab messageId={messageId} view={view} tokens={tokens} position={position} onPosition={setPosition} />
+            <Tab subject={subject} view={view} tokens={tokens} position={position} onPosition={setPosition} />
           </Tabs.Content>
         );
       })}

@@ -3,7 +3,7 @@ import { cleanup, render, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import type { InsideTopics, InsideView, PlaceView, TokenView } from "@/api/generated/types.gen";
+import type { InsideTopics, InsideView, MessageView, PlaceView, TokenView } from "@/api/generated/types.gen";
 import { heatOf, levelOf, percentOf, strongest, summaryOf } from "@/inside/certainty";
 import { InsideDialog } from "@/inside/inside-dialog";
 import { labelOf, spell } from "@/inside/spelling";
@@ -32,6 +32,7 @@ describe("how tokens are written", () => {
   it("puts a character where its last byte is", () => {
     const [e4, bd, rest, after] = spell([half(1, 0xe4), half(2, 0xbd), half(3, 0xa0, 0xe5, 0xa5), half(4, 0xbd)]);
     expect([e4, bd, rest, after].map((each) => each?.shown)).toEqual(["", "", "你", "好"]);
+    expect([e4, rest, after].map((each) => each?.label)).toEqual(["你 E4", "你 A0 E5 A5", "好 BD"]);
   });
 
   it("keeps text around half characters and control tokens whole", () => {
@@ -76,6 +77,7 @@ describe("numbers", () => {
   });
 });
 
+const MESSAGE = { id: "m", content: "Hello", reasoning: "" } as MessageView;
 const VIEW: InsideView = {
   model: "tiny",
   same_version: true,
@@ -99,6 +101,7 @@ describe("the view inside", () => {
 
   beforeEach(async () => {
     await i18n.changeLanguage("en");
+    Element.prototype.scrollIntoView = () => undefined; // jsdom lays nothing out
     asked = [];
     refusal = null;
     vi.stubGlobal(
@@ -131,7 +134,7 @@ describe("the view inside", () => {
   const open = () =>
     render(
       <QueryClientProvider client={new QueryClient()}>
-        <InsideDialog messageId="m" open onOpenChange={() => undefined} />
+        <InsideDialog message={MESSAGE} open onOpenChange={() => undefined} />
       </QueryClientProvider>,
     );
 

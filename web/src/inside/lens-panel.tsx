@@ -7,25 +7,25 @@ import { useTranslation } from "react-i18next";
 import type { PlaceView } from "@/api/generated/types.gen";
 import { percentOf } from "@/inside/certainty";
 import { Disclosure } from "@/inside/disclosure";
-import { lensQuery } from "@/inside/queries";
+import { lensQuery, type Subject } from "@/inside/queries";
 import { useSettled } from "@/inside/settled";
 import { labelOf, type Spelled } from "@/inside/spelling";
 import { useFormats } from "@/ui/formats";
 import { Loaded } from "@/ui/load";
 
-export function LensPanel({ messageId, token }: { messageId: string; token: Spelled }) {
+export function LensPanel({ subject, token }: { subject: Subject; token: Spelled }) {
   const { t } = useTranslation();
   return (
     <Disclosure part="lens" title={t("inside.lens")}>
-      {() => <Lens messageId={messageId} token={token} />}
+      {() => <Lens subject={subject} token={token} />}
     </Disclosure>
   );
 }
 
-function Lens({ messageId, token }: { messageId: string; token: Spelled }) {
+function Lens({ subject, token }: { subject: Subject; token: Spelled }) {
   const { t } = useTranslation();
   const settled = useSettled(token);
-  const query = useQuery(lensQuery(messageId, settled.position));
+  const query = useQuery(lensQuery(subject, settled.position));
   return (
     <>
       <p className="mb-3 text-xs text-soft">{t("inside.lensHint")}</p>
@@ -37,7 +37,7 @@ function Lens({ messageId, token }: { messageId: string; token: Spelled }) {
                 <th className="w-16 py-1 font-normal">{t("inside.layer")}</th>
                 <th className="py-1 font-normal">{t("inside.says")}</th>
                 <th className="w-20 py-1 text-right font-normal">
-                  <span className="block truncate font-mono">{labelOf(settled.token)}</span>
+                  <span className="block truncate font-mono">{settled.label}</span>
                 </th>
               </tr>
             </thead>

@@ -27,6 +27,7 @@ export function TokenText({ tokens, label, selected, onSelect, lookOf, nameOf }:
   useEffect(() => {
     const option = box.current?.querySelector<HTMLElement>('[aria-selected="true"]');
     if (byKey.current) option?.focus();
+    option?.scrollIntoView({ block: "nearest" });
     byKey.current = false;
   }, [selected]);
 
@@ -95,7 +96,7 @@ const Token = memo(function Token({ token, name, selected, className, background
         className,
       )}
     >
-      {shown === "" ? "▫" : shown.replaceAll("\n", "↵\n")}
+      {shown === "" ? <span className="text-xs text-soft">·</span> : shown.replaceAll("\n", "↵\n")}
     </span>
   );
 });
