@@ -74,15 +74,13 @@ test("what is archived can be taken back", async ({ page, person, t, steps }) =>
 
 test("a long list loads as one scrolls", async ({ page, person, steps }) => {
   expect(person).toBeTruthy();
-  for (let number = 1; number <= 120; number++) await conversation(page, `Number ${number}`);
+  for (let number = 1; number <= 60; number++) await conversation(page, `Number ${number}`);
   await page.goto("/");
   const list = await steps.sidebar();
   const links = list.locator("li a");
   await expect(links).toHaveCount(50);
   await links.last().scrollIntoViewIfNeeded();
-  await expect(links).toHaveCount(100);
-  await links.last().scrollIntoViewIfNeeded();
-  await expect(links).toHaveCount(120);
+  await expect(links).toHaveCount(60);
   await expect(links.last()).toHaveText("Number 1");
 });
 
@@ -112,6 +110,8 @@ test("a search leads to the message, on whichever branch it is", async ({ page, 
 test("the keys of the page", async ({ page, person, t, steps }) => {
   expect(person).toBeTruthy();
   await page.goto("/settings");
+  await steps.sidebar();
+  await expect(page.getByRole("button", { name: t("sidebar.search") })).toBeVisible();
   const palette = page.getByRole("dialog", { name: t("palette.title") });
   await page.keyboard.press("Control+k");
   await expect(palette).toBeVisible();

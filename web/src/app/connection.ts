@@ -11,7 +11,7 @@ interface Connection {
   reachable: boolean;
 }
 
-export const useConnection = create<Connection>(() => ({ reachable: navigator.onLine }));
+export const useConnection = create<Connection>(() => ({ reachable: true }));
 
 /** Watch the connection; `back` is called when it has come back. The function that is returned ends it. */
 export function watchConnection(back: () => void): () => void {
@@ -38,7 +38,10 @@ export function watchConnection(back: () => void): () => void {
     useConnection.setState({ reachable: false });
     later();
   };
-  if (!navigator.onLine) later();
+  if (!navigator.onLine) {
+    useConnection.setState({ reachable: false });
+    later();
+  }
   const forget = onOutcome((outcome) => (outcome === "unreached" ? lost() : reached()));
   window.addEventListener("offline", lost);
   window.addEventListener("online", knock);
