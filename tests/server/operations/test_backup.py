@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,24 @@ async def test_everything_comes_back_on_either_database(
     await restored.close()
 
 
+def test_the_command_in_a_process_of_its_own_finds_every_row(tmp_path: Path) -> None:
+    """Nothing but the command has been imported there, as when a person types it."""
+
+    def admin(*arguments: str) -> str:
+        command = [sys.executable, "-m", "chatwright", "admin", *arguments, "--home", str(tmp_path / "home")]
+        return subprocess.run(command, input=b"a good long password", check=True, capture_output=True).stdout.decode()
+
+    user_id = admin("create-user", "ada", "--admin", "--password-stdin").strip()
+    admin("backup", str(tmp_path / "backup.zip"))
+    with zipfile.ZipFile(tmp_path / "backup.zip") as archive:
+        assert user_id in archive.read("tables/users.jsonl").decode()
+    admin("create-user", "bob", "--password-stdin")
+    admin("restore", str(tmp_path / "backup.zip"), "--replace")
+    users = admin("list-users")
+    assert "ada" in users
+    assert "bob" not in users
+
+
 @pytest.mark.anyio
 async def test_what_is_there_is_only_replaced_when_that_is_said(database_url: str, make_settings: MakeSettings) -> None:
     settings = make_settings()
@@ -186,7 +206,7 @@ async def test_case_8_a_forged_backup_cannot_write_elsewhere(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("damage", ["cut", "empty", "foreign", "row", "absent"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "foreign", "row", "no rows", "absent"])
 async def test_what_is_no_backup_changes_nothing(damage: str, tmp_path: Path, make_settings: MakeSettings) -> None:
     settings = make_settings()
     database = await open_database(f"sqlite:///{tmp_path / 'a.db'}")
@@ -207,7 +227,8 @@ async def test_what_is_no_backup_changes_nothing(damage: str, tmp_path: Path, ma
             manifest = json.loads(archive.read("manifest.json"))
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("manifest.json", json.dumps(manifest))
-            archive.writestr("tables/users.jsonl", '{"id": "x", "password": "; DROP TABLE users"}\n')
+            if damage == "row":
+                archive.writestr("tables/users.jsonl", '{"id": "x", "password": "; DROP TABLE users"}\n')
     with pytest.raises(ChatwrightError):
         await restore(database, settings, path, replace=True)
     assert await contents(database) == before

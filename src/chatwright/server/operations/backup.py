@@ -22,8 +22,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chatwright import __version__
 from chatwright.errors import ChatwrightError, InputError, StorageError
 from chatwright.server.database import Database
-from chatwright.server.database.base import Base
 from chatwright.server.database.migrations import current_revision
+from chatwright.server.database.tables import User
 from chatwright.server.settings import ServerSettings
 
 MANIFEST: Final = "manifest.json"
@@ -73,7 +73,8 @@ async def back_up(database: Database, settings: ServerSettings, target: Path) ->
 
 def tables() -> list[Table]:
     """Every table that is kept, those that others refer to first."""
-    return [table for table in Base.metadata.sorted_tables if table.name not in VOLATILE]
+    # Of a table's own metadata: whoever has that table has imported all. Those of Base alone may be none yet.
+    return [table for table in User.metadata.sorted_tables if table.name not in VOLATILE]
 
 
 def roots(settings: ServerSettings) -> dict[str, Path]:
@@ -97,6 +98,9 @@ def open_backup(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any]]]:
             manifest = json.loads(archive.read(MANIFEST))
             if manifest["form"] != _FORM:
                 raise InputError(f"{path} was written by a newer version of Chatwright ({manifest['chatwright']})")
+            archive.getinfo(
+                f"tables/{User.__tablename__}.jsonl"
+            )  # without rows it would replace what is there by nothing
             yield archive, manifest
     except ChatwrightError:
         raise
