@@ -126,3 +126,16 @@ async def test_case_18_errors_of_the_database_hold_no_values(database_url: str) 
             await db.execute(insert(User), [{"id": "u", "name": "my secret", "name_key": "k", "role": None}])
     assert "my secret" not in str(caught.value)
     await database.close()
+
+
+@pytest.mark.anyio
+async def test_nobody_else_on_the_machine_reads_the_database(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "chatwright.db"
+    database = await open_database(f"sqlite:///{path}")
+    async with database.write() as db:
+        db.add(User(id="user_1", name="ada", name_key="ada", role="admin", created_ms=1))
+        await db.flush()
+        log = path.with_name("chatwright.db-wal")
+        assert [file.stat().st_mode & 0o077 for file in (path, log)] == [0, 0]
+        await db.rollback()
+    await database.close()

@@ -9,7 +9,7 @@ from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from chatwright.errors import ConfigError
+from chatwright.errors import ConfigError, StorageError
 from chatwright.server.database.migrations import migrate
 
 _BUSY_TIMEOUT_S: Final = 30.0
@@ -102,7 +102,7 @@ async def open_database(url: str | URL, *, backups: Path | None = None) -> Datab
     # Parameters are what people write: they stay out of errors, and so out of logs.
     if parsed.get_backend_name() == "sqlite":
         if parsed.database and parsed.database != ":memory:":
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            _make_private(Path(parsed.database))
         engine = create_async_engine(parsed, hide_parameters=True, connect_args={"timeout": _BUSY_TIMEOUT_S})
         _prepare_sqlite(engine)
     else:
@@ -113,6 +113,18 @@ async def open_database(url: str | URL, *, backups: Path | None = None) -> Datab
         await engine.dispose()
         raise
     return Database(engine)
+
+
+def _make_private(path: Path) -> None:
+    """Let nobody but the server's own account read the file: SQLite would make it as the umask says, for everybody.
+
+    Its log takes over the rights of the file. A file that is there already keeps its own: they may be chosen.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise StorageError(f"the database {path} cannot be opened: {error.strerror}") from error
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:

@@ -59,7 +59,7 @@ class Importer:
 
     def new_path(self) -> tuple[str, Path]:
         """The id of a job to be, and where its file is to be written."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         job_id = new_id("import_")
         return job_id, self._folder / job_id
 

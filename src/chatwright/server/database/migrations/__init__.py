@@ -83,6 +83,7 @@ def _copy(path: Path, folder: Path, revision: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     safe = re.sub(r"[^\w-]", "", revision)
     target = folder / f"before-migration-from-{safe}-{now_ms()}.db"
+    target.touch(mode=0o600)  # as private as the original
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
         source.backup(copy)
 
