@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class EvaluationInfo(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    id: str = Field(default="", description="the report's place within the folder")
+    id: str = Field(description="the report's place within the folder")
     created: str = Field(description="date and time, ISO 8601")
     model: EvaluatedModel
     tasks: dict[str, TaskInfo]
@@ -77,14 +77,13 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _read(path: Path, folder: Path) -> EvaluationInfo | None:
+    place = path.relative_to(folder)
+    name = place.parent if place.name == "report.json" else place.with_suffix("")
     try:
         content = json.loads(path.read_text("utf-8"))
         if not isinstance(content, dict) or content.get("schema") != _SCHEMA or "tasks" not in content:
             return None
-        report = EvaluationInfo.model_validate(content)
-    except (OSError, ValueError, RecursionError, ValidationError) as error:
+        return EvaluationInfo.model_validate(content | {"id": name.as_posix()})
+    except (OSError, ValueError, RecursionError) as error:  # pydantic's errors are ValueErrors
         log.warning("%s is no report of an evaluation: %s", path.name, type(error).__name__)
         return None
-    place = path.relative_to(folder)
-    name = place.parent if place.name == "report.json" else place.with_suffix("")
-    return report.model_copy(update={"id": name.as_posix()})
