@@ -3,6 +3,7 @@ import { Menu as MenuIcon, SquarePen } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
 import { show } from "@/app/shell-state";
+import { setTopBarPlace } from "@/app/top-bar-place";
 import { Button } from "@/ui/button";
 
 /** On phones: the way to the sidebar, room for the page's own controls, and a new chat. */
@@ -20,7 +21,7 @@ export function TopBar() {
       >
         <MenuIcon className="size-5" aria-hidden />
       </Button>
-      <div id="top-bar" className="flex min-w-0 grow items-center justify-center" />
+      <div ref={setTopBarPlace} className="flex min-w-0 grow items-center" />
       <Button look="plain" size="icon" className="size-10" asChild>
         <Link to="/" aria-label={t("sidebar.newChat")}>
           <SquarePen className="size-5" aria-hidden />

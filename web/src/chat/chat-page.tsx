@@ -11,8 +11,11 @@ import { Announcer } from "@/chat/announcer";
 import { Composer } from "@/chat/composer";
 import { branchTo, makeTree } from "@/chat/core/tree";
 import { useDraft } from "@/chat/draft";
+import { ChatHeader } from "@/chat/header";
 import { useLive, watch } from "@/chat/live";
 import { conversationQuery, createConversation, messagesQuery } from "@/chat/queries";
+import { DEFAULT_SETUP, setupOf, useChangeSetup, type ChatSetup } from "@/chat/setup/setup";
+import { ShareButton } from "@/chat/share-button";
 import { Thread } from "@/chat/thread";
 import { Welcome } from "@/chat/welcome";
 import { ErrorPage, WaitingPage } from "@/app/states";
@@ -31,11 +34,12 @@ function NewChat() {
   const navigate = useNavigate();
   const actions = useActions();
   const [text, setText] = useDraft("new");
+  const [setup, setSetup] = useState<ChatSetup>(DEFAULT_SETUP);
   const [sending, setSending] = useState(false);
   const send = async () => {
     setSending(true);
     try {
-      const { id } = await createConversation({});
+      const { id } = await createConversation(setup);
       if (await actions.ask(id, { content: text, parentId: null })) {
         setText("");
         await navigate({ to: "/c/$conversationId", params: { conversationId: id } });
@@ -47,19 +51,24 @@ function NewChat() {
     }
   };
   return (
-    <div className="mx-auto flex w-full max-w-3xl grow flex-col justify-center gap-6 px-4 pb-[15dvh]">
-      <Welcome onChoose={setText} />
-      <Composer text={text} onTextChange={setText} onSend={() => void send()} disabled={sending} />
-    </div>
+    <>
+      <ChatHeader setup={setup} onSetup={(changes) => setSetup({ ...setup, ...changes })} />
+      <div className="mx-auto flex w-full max-w-3xl grow flex-col justify-center gap-6 px-4 pb-[15dvh]">
+        <Welcome onChoose={setText} />
+        <Composer text={text} onTextChange={setText} onSend={() => void send()} disabled={sending} />
+      </div>
+    </>
   );
 }
 
 function Conversation({ id }: { id: string }) {
+  const { t } = useTranslation();
   const queries = useQueryClient();
   const conversation = useQuery(conversationQuery(id));
   const messages = useQuery(messagesQuery(id));
   const actions = useActions();
   const [text, setText] = useDraft(id);
+  const changeSetup = useChangeSetup(id);
   const [editingId, setEditingId] = useState<string | null>(null);
   const live = useLive((state) => state.live);
 
@@ -84,6 +93,13 @@ function Conversation({ id }: { id: string }) {
   const editLast = () => setEditingId(branch.findLast(({ role }) => role === "user")?.id ?? null);
   return (
     <>
+      <ChatHeader
+        title={conversation.data.title || t("sidebar.untitled")}
+        setup={setupOf(conversation.data)}
+        onSetup={changeSetup}
+      >
+        <ShareButton conversation={conversation.data} />
+      </ChatHeader>
       <Thread
         messages={messages.data}
         leafId={leafId}
