@@ -100,7 +100,7 @@ test("share a conversation, and take the link back", async ({ page, person, brow
     .getByRole("alertdialog")
     .getByRole("button", { name: t("share.revoke") })
     .click();
-  await expect(page.getByText(t("share.revoked"))).toBeVisible();
+  await expect(page.getByText(t("share.revoked"), { exact: true })).toBeVisible();
   await reading.reload();
   await expect(reading.getByText(t("share.gone"))).toBeVisible();
   await stranger.close();

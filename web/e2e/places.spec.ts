@@ -13,14 +13,17 @@ const ADMIN = [
 ].map((name) => `/admin/${name}`);
 
 // Each place is seen in both themes, both languages and both sizes, though not in every combination of them.
-test.beforeEach(async ({ page, isMobile }, { project }) => {
-  const dark = isMobile === project.name.endsWith("zh");
-  await page.emulateMedia({ colorScheme: dark ? "dark" : "light", reducedMotion: "reduce" });
+test.beforeEach(async ({ page, isMobile }) => {
+  await page.emulateMedia({ colorScheme: isMobile ? "dark" : "light", reducedMotion: "reduce" });
 });
 
-/** Judge what is shown now, and keep a picture of it. */
-async function judge(page: Page, name: string): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
+/**
+ * Judge what is shown now, and keep a picture of it. Of a menu, only the menu: what lies behind is hidden from screen
+ * readers and cannot be reached while it is open, which axe does not know.
+ */
+async function judge(page: Page, name: string, part = "html"): Promise<void> {
+  const axe = new AxeBuilder({ page }).include(part);
+  const { violations } = await (part === "html" ? axe : axe.disableRules("region")).analyze();
   const found = violations.flatMap(({ id, help, nodes }) =>
     nodes.map(({ html, failureSummary }) => `${name}: ${id}: ${help}: ${html.slice(0, 300)} ${failureSummary ?? ""}`),
   );
@@ -55,7 +58,7 @@ test("a conversation, and what opens above it", async ({ page, person, t, steps,
   await judge(page, "sidebar");
   await list.getByRole("button", { name: t("sidebar.userMenu", { name: person.name }) }).click();
   await expect(page.getByRole("menu")).toBeVisible();
-  await judge(page, "user-menu");
+  await judge(page, "user-menu", "[role=menu]");
   await page.keyboard.press("Escape");
   await steps.rename("Everything");
   await steps.option("Everything", "sidebar.share");

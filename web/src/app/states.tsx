@@ -33,11 +33,13 @@ export function WaitingPage() {
 export function NotFoundPage() {
   const { t } = useTranslation();
   return (
-    <Message icon={<SearchX className="size-10" />} title={t("app.notFound")}>
-      <Button look="solid" asChild>
-        <Link to="/">{t("app.home")}</Link>
-      </Button>
-    </Message>
+    <main>
+      <Message icon={<SearchX className="size-10" />} title={t("app.notFound")}>
+        <Button look="solid" asChild>
+          <Link to="/">{t("app.home")}</Link>
+        </Button>
+      </Message>
+    </main>
   );
 }
 

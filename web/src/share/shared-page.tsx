@@ -26,11 +26,13 @@ export function SharedPage() {
     return <ErrorPage error={error} reset={() => void refetch()} />;
   }
   return (
-    <Message icon={<Link2Off className="size-10" />} title={t("share.gone")}>
-      <Button look="solid" asChild>
-        <Link to="/">{t("app.home")}</Link>
-      </Button>
-    </Message>
+    <main>
+      <Message icon={<Link2Off className="size-10" />} title={t("share.gone")}>
+        <Button look="solid" asChild>
+          <Link to="/">{t("app.home")}</Link>
+        </Button>
+      </Message>
+    </main>
   );
 }
 
