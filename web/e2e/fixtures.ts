@@ -70,8 +70,8 @@ export const test = base.extend<Fixtures>({
   steps: async ({ page, t, isMobile }, provide) => {
     await provide(new Steps(page, t, isMobile));
   },
-  person: async ({ page }, provide) => {
-    await provide(await signUp(page.request));
+  person: async ({ page, locale }, provide) => {
+    await provide(await signUp(page.request, locale));
   },
 });
 

@@ -10,11 +10,17 @@ export const ADMIN_STATE = "test-results/admin.json";
 
 let made = 0;
 
-/** Somebody new, signed in: the cookie is in the request's jar, which the page of the same context shares. */
-export async function signUp(request: APIRequestContext): Promise<{ name: string; password: string }> {
+/**
+ * Somebody new, signed in: the cookie is in the request's jar, which the page of the same context shares. An account
+ * speaks the language in which it was made.
+ */
+export async function signUp(request: APIRequestContext, locale = "en"): Promise<{ name: string; password: string }> {
   const name = `guest-${process.pid}-${++made}`;
   const password = `a long password of ${name}`;
-  const response = await request.post("/api/sign-up", { headers: HEADERS, data: { name, password } });
+  const response = await request.post("/api/sign-up", {
+    headers: { ...HEADERS, "Accept-Language": locale },
+    data: { name, password },
+  });
   expect(response.ok(), await response.text()).toBe(true);
   return { name, password };
 }

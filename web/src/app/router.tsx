@@ -12,7 +12,7 @@ import {
 import { wantsInvitation } from "@/account/sign-in-error";
 import { meQuery, setupQuery } from "@/api/session";
 import { safePlace } from "@/app/places";
-import { ErrorPage, NotFoundPage, WaitingPage } from "@/app/states";
+import { Alone, ErrorPage, NotFoundPage, WaitingPage } from "@/app/states";
 import { Shell } from "@/app/shell";
 import { ChatPage } from "@/chat/chat-page";
 
@@ -21,8 +21,16 @@ interface Context {
 }
 
 const root = createRootRouteWithContext<Context>()({
-  errorComponent: ErrorPage,
-  notFoundComponent: NotFoundPage,
+  errorComponent: (props) => (
+    <Alone>
+      <ErrorPage {...props} />
+    </Alone>
+  ),
+  notFoundComponent: () => (
+    <Alone>
+      <NotFoundPage />
+    </Alone>
+  ),
 });
 
 interface Entrance {

@@ -1,5 +1,6 @@
 /** What is shown while there is nothing to show yet, nothing at all, or something went wrong. */
 
+import { useQueryClient } from "@tanstack/react-query";
 import { Link, useRouter, type ErrorComponentProps } from "@tanstack/react-router";
 import { LoaderCircle, SearchX, ServerOff } from "lucide-react";
 import type { ReactNode } from "react";
@@ -7,6 +8,11 @@ import { useTranslation } from "react-i18next";
 
 import { ApiError } from "@/api/http";
 import { Button } from "@/ui/button";
+
+/** One of these where nothing else is on the page. */
+export function Alone({ children }: { children: ReactNode }) {
+  return <main className="flex min-h-dvh flex-col justify-center">{children}</main>;
+}
 
 export function Message({ icon, title, children }: { icon: ReactNode; title: string; children?: ReactNode }) {
   return (
@@ -43,14 +49,20 @@ export function NotFoundPage() {
   );
 }
 
-export function ErrorPage({ error }: ErrorComponentProps) {
+export function ErrorPage({ error, reset }: Pick<ErrorComponentProps, "error" | "reset">) {
   const { t } = useTranslation();
   const router = useRouter();
+  const queries = useQueryClient();
   const offline = error instanceof ApiError && error.isOffline;
   const told = error instanceof Error ? error.message : t("app.failed");
+  const again = async () => {
+    await queries.refetchQueries({ predicate: ({ state }) => state.status === "error" });
+    await router.invalidate();
+    reset();
+  };
   return (
     <Message icon={<ServerOff className="size-10" />} title={offline ? t("app.offline") : told}>
-      <Button look="solid" onClick={() => void router.invalidate()}>
+      <Button look="solid" onClick={() => void again()}>
         {t("app.retry")}
       </Button>
     </Message>

@@ -9,7 +9,7 @@ import { useTranslation } from "react-i18next";
 import { LanguageButton, ThemeButton } from "@/account/frame";
 import type { SharedView } from "@/api/generated/types.gen";
 import { ApiError } from "@/api/http";
-import { ErrorPage, Message, WaitingPage } from "@/app/states";
+import { Alone, ErrorPage, Message, WaitingPage } from "@/app/states";
 import { useTitle } from "@/app/title";
 import { sharedQuery } from "@/share/queries";
 import { SharedRow } from "@/share/shared-row";
@@ -23,7 +23,11 @@ export function SharedPage() {
   if (data) return <Shared shared={data} />;
   if (!error) return <WaitingPage />;
   if (!(error instanceof ApiError && error.status === 404)) {
-    return <ErrorPage error={error} reset={() => void refetch()} />;
+    return (
+      <Alone>
+        <ErrorPage error={error} reset={() => void refetch()} />
+      </Alone>
+    );
   }
   return (
     <main>
