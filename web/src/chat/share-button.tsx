@@ -2,7 +2,7 @@ import { Share2 } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import { HeaderButton } from "@/chat/header";
+import { HeaderButton } from "@/chat/header-button";
 
 const ShareDialog = lazy(() => import("@/share/share-dialog").then((module) => ({ default: module.ShareDialog })));
 

@@ -34,7 +34,7 @@ export function ModelSwitcher({ model, onChange, small = false }: ModelSwitcherP
         <button
           type="button"
           aria-label={t("chat.header.model", { name })}
-          className={`flex max-w-full min-w-0 cursor-pointer items-center gap-1 rounded-lg px-2 font-medium text-soft transition-colors hover:bg-hover hover:text-ink data-[state=open]:bg-hover ${small ? "h-6 text-xs" : "h-10 text-sm md:h-9"} ${gone ? "text-warning" : ""}`}
+          className={`relative flex max-w-full min-w-0 cursor-pointer items-center gap-1 rounded-lg px-2 font-medium text-soft transition-colors hover:bg-hover hover:text-ink data-[state=open]:bg-hover ${small ? "h-6 text-xs before:absolute before:-inset-y-2 before:inset-x-0" : "h-10 text-sm md:h-9"} ${gone ? "text-warning" : ""}`}
         >
           <span className="truncate">{name}</span>
           <ChevronDown className="size-4 shrink-0" aria-hidden />
