@@ -1,12 +1,13 @@
 /** The view inside an answer: a window of its own, the whole screen on phones. */
 
 import { useQuery } from "@tanstack/react-query";
-import { X } from "lucide-react";
+import { EyeOff, X } from "lucide-react";
 import { Dialog, Tabs } from "radix-ui";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { InsideView, MessageView } from "@/api/generated/types.gen";
+import { ApiError } from "@/api/http";
 import { AttentionTab } from "@/inside/attention-tab";
 import { CertaintyTab } from "@/inside/certainty-tab";
 import { CutTab } from "@/inside/cut-tab";
@@ -14,6 +15,7 @@ import { insideQuery, subjectOf, type Subject } from "@/inside/queries";
 import { spell, type Spelled } from "@/inside/spelling";
 import { Button } from "@/ui/button";
 import { Loaded } from "@/ui/load";
+import { useReturnFocus } from "@/ui/return-focus";
 
 export interface InsideDialogProps {
   message: MessageView;
@@ -23,11 +25,15 @@ export interface InsideDialogProps {
 
 export function InsideDialog({ message, open, onOpenChange }: InsideDialogProps) {
   const { t } = useTranslation();
+  const focus = useReturnFocus();
   return (
     <Dialog.Root open={open} onOpenChange={onOpenChange}>
       <Dialog.Portal>
         <Dialog.Overlay className="fixed inset-0 z-40 bg-black/40" />
-        <Dialog.Content className="fixed inset-0 z-50 flex flex-col bg-raised md:inset-auto md:top-1/2 md:left-1/2 md:h-[min(90dvh,52rem)] md:w-[min(calc(100vw-3rem),72rem)] md:-translate-1/2 md:rounded-2xl md:border md:border-line md:shadow-xl">
+        <Dialog.Content
+          {...focus}
+          className="fixed inset-0 z-50 flex flex-col bg-raised md:inset-auto md:top-1/2 md:left-1/2 md:h-[min(90dvh,52rem)] md:w-[min(calc(100vw-3rem),72rem)] md:-translate-1/2 md:rounded-2xl md:border md:border-line md:shadow-xl"
+        >
           <header className="flex items-start justify-between gap-4 px-4 pt-3 md:px-6 md:pt-4">
             <div>
               <Dialog.Title className="text-lg font-semibold">{t("inside.title")}</Dialog.Title>
@@ -61,12 +67,23 @@ export interface TabProps {
 function Content({ subject }: { subject: Subject }) {
   const query = useQuery(insideQuery(subject));
   if (query.data) return <Views subject={subject} view={query.data} />;
+  if (query.error instanceof ApiError && REFUSED.has(query.error.status)) {
+    return (
+      <div role="alert" className="flex grow flex-col items-center justify-center gap-4 p-8 text-center">
+        <EyeOff className="size-10 text-soft" aria-hidden />
+        <p className="max-w-prose">{query.error.message}</p>
+      </div>
+    );
+  }
   return (
     <div className="p-6">
       <Loaded query={query}>{() => null}</Loaded>
     </div>
   );
 }
+
+/** Statuses of refusals that asking again would not change: a model elsewhere, a text that is too long, one that is gone. */
+const REFUSED: ReadonlySet<number> = new Set([400, 404]);
 
 const TABS = { certainty: CertaintyTab, attention: AttentionTab, cut: CutTab };
 type TabName = keyof typeof TABS;

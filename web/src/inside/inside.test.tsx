@@ -1,10 +1,12 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { cleanup, render, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
+import { Tooltip } from "radix-ui";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import type { InsideTopics, InsideView, MessageView, PlaceView, TokenView } from "@/api/generated/types.gen";
 import { heatOf, levelOf, percentOf, strongest, summaryOf } from "@/inside/certainty";
+import { InsideButton } from "@/inside/inside-button";
 import { InsideDialog } from "@/inside/inside-dialog";
 import { labelOf, spell } from "@/inside/spelling";
 import i18n from "@/i18n";
@@ -77,7 +79,7 @@ describe("numbers", () => {
   });
 });
 
-const MESSAGE = { id: "m", content: "Hello", reasoning: "" } as MessageView;
+const MESSAGE = { id: "m", role: "assistant", status: "complete", content: "Hello", reasoning: "" } as MessageView;
 const VIEW: InsideView = {
   model: "tiny",
   same_version: true,
@@ -179,5 +181,24 @@ describe("the view inside", () => {
     refusal = Response.json({ error }, { status: 400 });
     open();
     expect((await screen.findByRole("alert")).textContent).toContain("far runs on another server");
+    expect(screen.queryByRole("button", { name: "Try again" })).toBeNull(); // it would be refused again
+  });
+
+  it("opens from the answer's button, and gives the keyboard back to it", async () => {
+    const user = userEvent.setup();
+    render(
+      <QueryClientProvider client={new QueryClient()}>
+        <Tooltip.Provider>
+          <InsideButton message={MESSAGE} />
+          <InsideButton message={{ ...MESSAGE, status: "generating" }} />
+        </Tooltip.Provider>
+      </QueryClientProvider>,
+    );
+    const button = screen.getByRole("button", { name: "Look inside" }); // one: there is nothing to see of the other yet
+    await user.click(button);
+    await screen.findByRole("listbox");
+    await user.keyboard("{Escape}");
+    expect(screen.queryByRole("dialog")).toBeNull();
+    await vi.waitFor(() => expect(document.activeElement).toBe(button));
   });
 });
