@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
 import { Button } from "@/ui/button";
+import { useReturnFocus } from "@/ui/return-focus";
 
 interface DialogProps {
   open: boolean;
@@ -17,11 +18,13 @@ interface DialogProps {
 /** A window above the page; the keyboard stays in it until it is closed. */
 export function Dialog({ open, onOpenChange, title, description, children, wide = false }: DialogProps) {
   const { t } = useTranslation();
+  const focus = useReturnFocus();
   return (
     <Radix.Root open={open} onOpenChange={onOpenChange}>
       <Radix.Portal>
         <Radix.Overlay className="fixed inset-0 z-40 bg-black/40" />
         <Radix.Content
+          {...focus}
           {...(description ? {} : { "aria-describedby": undefined })}
           className={`fixed top-1/2 left-1/2 z-50 flex max-h-[90dvh] w-[calc(100vw-2rem)] -translate-1/2 flex-col rounded-2xl border border-line bg-raised shadow-xl ${wide ? "max-w-4xl" : "max-w-lg"}`}
         >
