@@ -12,7 +12,7 @@ export function EvaluationTable({ reports }: { reports: readonly EvaluationInfo[
   const { t } = useTranslation();
   const [first] = reports;
   return (
-    <div className="overflow-x-auto" tabIndex={0} role="group" aria-label={t("admin.evaluations.sideBySide")}>
+    <div className="relative overflow-x-auto" tabIndex={0} role="group" aria-label={t("admin.evaluations.sideBySide")}>
       <table className="w-full text-sm">
         <caption className="sr-only">{t("admin.evaluations.sideBySide")}</caption>
         <thead>
@@ -31,7 +31,7 @@ export function EvaluationTable({ reports }: { reports: readonly EvaluationInfo[
         <tbody>
           {lines(reports).map(({ task, figure }) => (
             <tr key={`${task} ${figure}`} className="border-b border-line last:border-0">
-              <th scope="row" className="sticky left-0 max-w-40 bg-raised py-2 pr-4 text-left font-normal">
+              <th scope="row" className="sticky left-0 min-w-28 max-w-40 bg-raised py-2 pr-4 text-left font-normal">
                 <span className="block font-medium wrap-anywhere">{task}</span>
                 <span className="text-xs text-soft">{figure}</span>
               </th>

@@ -3,8 +3,11 @@
 import { Link } from "@tanstack/react-router";
 import { ArrowLeft } from "lucide-react";
 import { useEffect, useRef, type ComponentType, type ReactNode } from "react";
+import { createPortal } from "react-dom";
 import { useTranslation } from "react-i18next";
 
+import { useTitle } from "@/app/title";
+import { useTopBarPlace } from "@/app/top-bar-place";
 import { Button } from "@/ui/button";
 
 export interface SectionLink {
@@ -31,17 +34,19 @@ export function Sections({ title, base, sections, current, children }: SectionsP
   useEffect(() => {
     row.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "center" });
     content.current?.scrollTo({ top: 0 });
-    document.title = `${label} · ${t("app.name")}`;
-  }, [current, label, t]);
+  }, [current]);
+  useTitle(label);
+  const topBar = useTopBarPlace((state) => state.element);
 
   return (
     <div className="flex min-h-0 grow flex-col md:flex-row">
+      {topBar && createPortal(<p className="truncate px-1 font-semibold">{title}</p>, topBar)}
       <nav
         ref={row}
         aria-label={title}
-        className="flex shrink-0 flex-col gap-2 border-line max-md:border-b md:w-56 md:overflow-y-auto md:border-r md:p-3"
+        className="flex shrink-0 flex-col gap-2 border-line max-md:border-b md:w-50 md:overflow-y-auto md:border-r md:p-3"
       >
-        <div className="flex items-center gap-1 max-md:px-2 max-md:pt-2 max-md:pl-14">
+        <div className="flex items-center gap-1 max-md:hidden">
           <Button look="plain" size="icon" asChild>
             <Link to="/" aria-label={t("common.back")}>
               <ArrowLeft className="size-5" aria-hidden />
@@ -49,7 +54,7 @@ export function Sections({ title, base, sections, current, children }: SectionsP
           </Button>
           <p className="text-lg font-semibold">{title}</p>
         </div>
-        <ul className="flex gap-1 max-md:overflow-x-auto max-md:px-2 max-md:pb-2 md:flex-col">
+        <ul className="flex gap-1 max-md:overflow-x-auto max-md:p-2 md:flex-col">
           {sections.map(({ id, label: name, icon: Icon }) => (
             <li key={id} className="shrink-0">
               <Link

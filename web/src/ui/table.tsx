@@ -24,9 +24,9 @@ export function Table<Row>({ caption, columns, rows, id }: TableProps<Row>) {
   // The roles are said again, since browsers forget them where a table is not laid out as one.
   return (
     <div className="@container">
-      <table role="table" className="block w-full text-sm @2xl:table @2xl:border-collapse">
+      <table role="table" className="block w-full text-sm @xl:table @xl:border-collapse">
         <caption className="sr-only">{caption}</caption>
-        <thead role="rowgroup" className="sr-only @2xl:not-sr-only @2xl:table-header-group">
+        <thead role="rowgroup" className="sr-only @xl:not-sr-only @xl:table-header-group">
           <tr role="row" className="border-b border-line text-left text-soft">
             {columns.map((column) => (
               <th
@@ -43,26 +43,24 @@ export function Table<Row>({ caption, columns, rows, id }: TableProps<Row>) {
             ))}
           </tr>
         </thead>
-        <tbody role="rowgroup" className="block divide-y divide-line @2xl:table-row-group">
+        <tbody role="rowgroup" className="block divide-y divide-line @xl:table-row-group">
           {rows.map((row) => (
-            <tr key={id(row)} role="row" className="flex flex-col gap-1.5 py-3 @2xl:table-row">
+            <tr key={id(row)} role="row" className="flex flex-col gap-1.5 py-3 @xl:table-row">
               {columns.map((column) => (
                 <td
                   key={column.id}
                   role="cell"
                   className={clsx(
-                    "flex min-w-0 items-baseline justify-between gap-4 empty:hidden @2xl:table-cell @2xl:px-3 @2xl:py-2.5 @2xl:align-middle @2xl:first:pl-0 @2xl:last:pr-0",
-                    column.numeric && "tabular-nums @2xl:text-right",
+                    "flex min-w-0 items-baseline justify-between gap-4 empty:hidden @xl:table-cell @xl:px-3 @xl:py-2.5 @xl:align-middle @xl:first:pl-0 @xl:last:pr-0",
+                    column.numeric && "tabular-nums @xl:text-right",
                   )}
                 >
                   {!column.quiet && (
-                    <span aria-hidden className="shrink-0 text-soft @2xl:hidden">
+                    <span aria-hidden className="shrink-0 text-soft @xl:hidden">
                       {column.title}
                     </span>
                   )}
-                  <div
-                    className={clsx("min-w-0 wrap-anywhere", column.quiet ? "grow" : "text-right @2xl:text-inherit")}
-                  >
+                  <div className={clsx("min-w-0 wrap-anywhere", column.quiet ? "grow" : "text-right @xl:text-inherit")}>
                     {column.cell(row)}
                   </div>
                 </td>

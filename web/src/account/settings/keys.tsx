@@ -49,7 +49,7 @@ export function KeysSection({ me }: { me: Me }) {
       id: "scopes",
       title: t("settings.keys.scopes"),
       cell: (row) => (
-        <span className="flex flex-wrap justify-end gap-1 @2xl:justify-start">
+        <span className="flex flex-wrap justify-end gap-1 @xl:justify-start">
           {row.scopes.map((scope) => (
             <Badge key={scope}>{t(`settings.keys.scope.${scope}`)}</Badge>
           ))}

@@ -1,10 +1,10 @@
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import { useLanguage } from "@/account/language";
 import { useChangeMe } from "@/account/settings/me";
 import { useTheme, type Theme } from "@/app/theme";
 import type { Me } from "@/api/generated/types.gen";
-import { storedLanguage, setLanguage, type Language } from "@/i18n";
 import { Button } from "@/ui/button";
 import { SelectField, TextField } from "@/ui/form";
 import { useFormats } from "@/ui/formats";
@@ -74,8 +74,7 @@ const THEMES: readonly Theme[] = ["system", "light", "dark"];
 
 function Look() {
   const { t } = useTranslation();
-  const change = useChangeMe();
-  const [language, choose] = useState<Language>(storedLanguage);
+  const [language, chooseLanguage] = useLanguage();
   const { theme, setTheme } = useTheme();
   return (
     <Panel title={t("settings.profile.look")}>
@@ -84,11 +83,7 @@ function Look() {
           label={t("settings.profile.language")}
           value={language}
           choices={LANGUAGES}
-          onChange={(next) => {
-            choose(next);
-            setLanguage(next);
-            change.mutate({ language: next }); // the server words its refusals in it too
-          }}
+          onChange={chooseLanguage}
         />
         <SelectField
           label={t("settings.profile.theme")}

@@ -104,19 +104,15 @@ function Events({ events }: { events: readonly EventObject[] }) {
   const { t } = useTranslation();
   const { dayAndTime } = useFormats();
   return (
-    <ol
-      className="flex max-h-96 flex-col gap-1.5 overflow-y-auto font-mono text-xs"
-      tabIndex={0}
-      role="log"
-      aria-live="off"
-      aria-label={t("admin.jobs.events")}
-    >
-      {events.slice(0, 300).map((event) => (
-        <li key={event.id} className={`flex flex-wrap gap-x-4 ${LEVELS[event.level]}`}>
-          <span className="text-soft">{dayAndTime(event.created_at * 1000)}</span>
-          <span className="wrap-anywhere">{event.message}</span>
-        </li>
-      ))}
-    </ol>
+    <div className="max-h-96 overflow-y-auto" tabIndex={0} role="group" aria-label={t("admin.jobs.events")}>
+      <ol className="flex flex-col gap-1.5 font-mono text-xs">
+        {events.slice(0, 300).map((event) => (
+          <li key={event.id} className={`flex flex-wrap gap-x-4 ${LEVELS[event.level]}`}>
+            <span className="text-soft">{dayAndTime(event.created_at * 1000)}</span>
+            <span className="wrap-anywhere">{event.message}</span>
+          </li>
+        ))}
+      </ol>
+    </div>
   );
 }
