@@ -5,8 +5,18 @@ import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { MessageView, Turn } from "@/api/generated/types.gen";
+import { makeTree, newestLeaf, placeOf } from "@/chat/core/tree";
 import { watch } from "@/chat/live";
-import { act, ask, changeConversation, editMessage, messagesOf, remember, type Question } from "@/chat/queries";
+import {
+  act,
+  ask,
+  changeConversation,
+  editMessage,
+  messagesOf,
+  messagesQuery,
+  remember,
+  type Question,
+} from "@/chat/queries";
 import { tellError } from "@/ui/toast";
 
 export interface Actions {
@@ -16,7 +26,9 @@ export interface Actions {
   continueAnswer: (message: MessageView) => Promise<boolean>;
   edit: (message: MessageView, content: string) => Promise<boolean>;
   stop: (message: MessageView) => Promise<boolean>;
-  show: (message: MessageView, leafId: string) => Promise<boolean>;
+  /** Show another of a message's alternatives, and what was said after it last. */
+  showSibling: (message: MessageView, index: number) => Promise<boolean>;
+  show: (message: MessageView) => Promise<boolean>;
 }
 
 export function useActions(): Actions {
@@ -38,17 +50,26 @@ export function useActions(): Actions {
         return false;
       }
     };
+    const treeOf = ({ conversation_id: id }: MessageView) =>
+      makeTree(queries.getQueryData(messagesQuery(id).queryKey) ?? []);
+    const show = (message: MessageView) =>
+      told(async () => {
+        const { conversation_id: conversationId } = message;
+        const leaf = newestLeaf(treeOf(message), message.id) ?? message;
+        remember(queries, conversationId, [], leaf.id);
+        await changeConversation(conversationId, { current_id: leaf.id });
+      });
     return {
       ask: (id, question, twice) => told(async () => taken(id, await ask(id, question, twice))),
       regenerate: (message) => told(async () => taken(message.conversation_id, await act(message, "regenerate"))),
       continueAnswer: (message) => told(async () => taken(message.conversation_id, await act(message, "continue"))),
       edit: (message, content) => told(async () => taken(message.conversation_id, await editMessage(message, content))),
       stop: (message) => told(async () => remember(queries, message.conversation_id, [await act(message, "stop")])),
-      show: (message, leafId) =>
-        told(async () => {
-          remember(queries, message.conversation_id, [], leafId);
-          await changeConversation(message.conversation_id, { current_id: leafId });
-        }),
+      showSibling: (message, index) => {
+        const sibling = placeOf(treeOf(message), message).siblings[index];
+        return sibling ? show(sibling) : Promise.resolve(false);
+      },
+      show,
     };
   }, [queries, t]);
 }

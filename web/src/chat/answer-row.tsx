@@ -1,37 +1,21 @@
-import { ChevronDown, Copy, ListPlus, Pencil, RefreshCw, TriangleAlert } from "lucide-react";
-import { memo, useState, type ReactNode } from "react";
+import { Copy, ListPlus, Pencil, RefreshCw } from "lucide-react";
+import { memo } from "react";
 import { useTranslation } from "react-i18next";
 
-import type { MessageView } from "@/api/generated/types.gen";
-import type { Actions } from "@/chat/actions";
+import { AnswerActions } from "@/chat/answer-actions";
+import { AnswerBody, useWriting } from "@/chat/answer-body";
 import { Branches } from "@/chat/branches";
-import type { Place } from "@/chat/core/tree";
 import { EditForm } from "@/chat/edit-form";
 import { IconAction } from "@/chat/icon-action";
-import { useLive } from "@/chat/live";
-import { Markdown } from "@/markdown/markdown";
+import type { RowProps } from "@/chat/row";
 import { copyText } from "@/ui/copy";
+import type { MessageView } from "@/api/generated/types.gen";
 
-interface AnswerRowProps {
-  message: MessageView;
-  place: Place;
-  actions: Actions;
-  onShow: (sibling: MessageView) => void;
-  editing: boolean;
-  onEditing: (id: string | null) => void;
-  /** Further actions, such as thumbs and the view inside. */
-  children?: ReactNode;
-}
-
-/** What the model wrote, or is writing. */
-export const AnswerRow = memo(function AnswerRow(props: AnswerRowProps) {
-  const { message, place, actions, onShow, editing, onEditing, children } = props;
+/** What the model wrote, or is writing, and what can be done with it. */
+export const AnswerRow = memo(function AnswerRow(props: RowProps) {
+  const { message, index, count, actions, editing, onEditing } = props;
   const { t } = useTranslation();
-  const live = useLive((state) => state.live[message.id]);
-  const writing = live !== undefined && live.answer.final === null;
-  const text = live?.answer.text ?? message.content;
-  const reasoning = live?.answer.reasoning ?? message.reasoning;
-  const dropped = live?.answer.facts.dropped_turns ?? message.dropped_turns;
+  const writing = useWriting(message.id);
   if (editing) {
     return (
       <EditForm
@@ -44,31 +28,12 @@ export const AnswerRow = memo(function AnswerRow(props: AnswerRowProps) {
     );
   }
   return (
-    <div aria-busy={writing}>
+    <>
       <h2 className="sr-only">{t("chat.answer")}</h2>
-      {dropped > 0 && (
-        <p className="mb-2 inline-block rounded-lg bg-warning-soft px-3 py-1.5 text-sm text-warning">
-          {t("chat.dropped", { count: dropped })}
-        </p>
-      )}
-      {reasoning !== "" && <Reasoning text={reasoning} open={writing && text === ""} />}
-      {text === "" && writing ? <Waiting /> : <Markdown text={text} streaming={writing} />}
-      {live?.lost && (
-        <p className="mt-2 text-sm text-warning" role="status">
-          {t("chat.lost")}
-        </p>
-      )}
-      {!writing && <Ending message={message} />}
+      <AnswerBody message={message} />
       {!writing && (
         <div className="mt-1 -ml-2 flex flex-wrap items-center">
-          <Branches
-            index={place.index}
-            count={place.siblings.length}
-            onChoose={(index) => {
-              const sibling = place.siblings[index];
-              if (sibling) onShow(sibling);
-            }}
-          />
+          <Branches index={index} count={count} onChoose={(other) => void actions.showSibling(message, other)} />
           <IconAction icon={Copy} label={t("common.copy")} onClick={() => copyText(message.content, t)} />
           <IconAction icon={RefreshCw} label={t("chat.regenerate")} onClick={() => void actions.regenerate(message)} />
           {canContinue(message) && (
@@ -81,72 +46,12 @@ export const AnswerRow = memo(function AnswerRow(props: AnswerRowProps) {
           {message.status !== "withheld" && (
             <IconAction icon={Pencil} label={t("chat.editAnswer")} onClick={() => onEditing(message.id)} />
           )}
-          {children}
+          <AnswerActions message={message} />
         </div>
       )}
-    </div>
+    </>
   );
 });
 
 const canContinue = ({ status, finish_reason: reason }: MessageView) =>
   status === "stopped" || status === "interrupted" || (status === "complete" && reason === "length");
-
-function Waiting() {
-  const { t } = useTranslation();
-  return (
-    <span role="status" className="inline-block h-7">
-      <span className="inline-block size-3 animate-pulse rounded-full bg-soft" aria-hidden />
-      <span className="sr-only">{t("chat.thinking")}</span>
-    </span>
-  );
-}
-
-/** What the model thought before it answered: folded away, unless it is all there is so far. */
-function Reasoning({ text, open }: { text: string; open: boolean }) {
-  const { t } = useTranslation();
-  const [wish, setWish] = useState<boolean | null>(null);
-  const shown = wish ?? open;
-  return (
-    <div className="mb-3">
-      <button
-        type="button"
-        aria-expanded={shown}
-        onClick={() => setWish(!shown)}
-        className="flex cursor-pointer items-center gap-1 rounded text-sm text-soft hover:text-ink"
-      >
-        {t("chat.reasoning")}
-        <ChevronDown className={`size-4 transition-transform ${shown ? "" : "-rotate-90"}`} aria-hidden />
-      </button>
-      {shown && (
-        <div className="mt-2 border-l-2 border-line pl-4 text-sm leading-6 text-soft wrap-anywhere whitespace-pre-wrap">
-          {text}
-        </div>
-      )}
-    </div>
-  );
-}
-
-/** Why an answer ends where it does, where that is not plain to see. */
-function Ending({ message }: { message: MessageView }) {
-  const { t } = useTranslation();
-  const { status, finish_reason: reason, error } = message;
-  const told =
-    status === "failed"
-      ? (error?.message ?? t("app.failed"))
-      : status === "complete" && reason === "length"
-        ? t("chat.ending.length")
-        : status === "complete"
-          ? null
-          : t(`chat.ending.${status}`);
-  if (told === null) return null;
-  const bad = status === "failed" || status === "withheld";
-  return (
-    <p
-      className={`mt-2 flex items-start gap-2 text-sm ${bad ? "text-danger" : "text-soft"}`}
-      role={bad ? "alert" : undefined}
-    >
-      {bad && <TriangleAlert className="mt-0.5 size-4 shrink-0" aria-hidden />}
-      {told}
-    </p>
-  );
-}

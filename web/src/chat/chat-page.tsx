@@ -5,10 +5,10 @@ import { useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import type { MessageView } from "@/api/generated/types.gen";
 import { useActions } from "@/chat/actions";
 import { Announcer } from "@/chat/announcer";
 import { Composer } from "@/chat/composer";
+import { ContextMeter } from "@/chat/context/context-meter";
 import { branchTo, makeTree } from "@/chat/core/tree";
 import { useDraft } from "@/chat/draft";
 import { ChatHeader } from "@/chat/header";
@@ -19,10 +19,7 @@ import { ShareButton } from "@/chat/share-button";
 import { Thread } from "@/chat/thread";
 import { Welcome } from "@/chat/welcome";
 import { ErrorPage, WaitingPage } from "@/app/states";
-import { InsideButton } from "@/inside/inside-button";
 import { tellError } from "@/ui/toast";
-
-const answerActions = (message: MessageView) => <InsideButton message={message} />;
 
 export function ChatPage() {
   const { conversationId } = useParams({ strict: false });
@@ -70,7 +67,6 @@ function Conversation({ id }: { id: string }) {
   const [text, setText] = useDraft(id);
   const changeSetup = useChangeSetup(id);
   const [editingId, setEditingId] = useState<string | null>(null);
-  const live = useLive((state) => state.live);
 
   // Whatever is being written, by this page or by any other, is followed: so a reload loses nothing.
   useEffect(() => {
@@ -79,12 +75,13 @@ function Conversation({ id }: { id: string }) {
 
   const leafId = conversation.data?.current_id ?? null;
   const branch = useMemo(() => branchTo(makeTree(messages.data ?? []), leafId), [messages.data, leafId]);
+  const writing = useLive(({ live }) => branch.find(({ id, status }) => live[id] && status === "generating"));
   if (conversation.error ?? messages.error) {
     return <ErrorPage error={(conversation.error ?? messages.error) as Error} reset={() => undefined} />;
   }
   if (!conversation.data || !messages.data) return <WaitingPage />;
 
-  const writing = branch.find((message) => live[message.id] && message.status === "generating");
+  const lastId = branch.at(-1)?.id;
   const send = async () => {
     const content = text;
     setText("");
@@ -98,6 +95,7 @@ function Conversation({ id }: { id: string }) {
         setup={setupOf(conversation.data)}
         onSetup={changeSetup}
       >
+        {lastId !== undefined && <ContextMeter conversationId={id} leafId={lastId} writing={writing !== undefined} />}
         <ShareButton conversation={conversation.data} />
       </ChatHeader>
       <Thread
@@ -106,7 +104,6 @@ function Conversation({ id }: { id: string }) {
         actions={actions}
         editingId={editingId}
         onEditing={setEditingId}
-        answerActions={answerActions}
       />
       <Announcer writing={writing !== undefined} />
       <div className="mx-auto w-full max-w-3xl px-4 pb-4">

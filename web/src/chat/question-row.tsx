@@ -2,26 +2,15 @@ import { Copy, FileText, Pencil } from "lucide-react";
 import { memo } from "react";
 import { useTranslation } from "react-i18next";
 
-import type { MessageView } from "@/api/generated/types.gen";
-import type { Actions } from "@/chat/actions";
 import { Branches } from "@/chat/branches";
-import type { Place } from "@/chat/core/tree";
 import { EditForm } from "@/chat/edit-form";
 import { IconAction } from "@/chat/icon-action";
+import type { RowProps } from "@/chat/row";
 import { copyText } from "@/ui/copy";
 
-interface QuestionRowProps {
-  message: MessageView;
-  place: Place;
-  actions: Actions;
-  onShow: (sibling: MessageView) => void;
-  editing: boolean;
-  onEditing: (id: string | null) => void;
-}
-
 /** What a person wrote. */
-export const QuestionRow = memo(function QuestionRow(props: QuestionRowProps) {
-  const { message, place, actions, onShow, editing, onEditing } = props;
+export const QuestionRow = memo(function QuestionRow(props: RowProps) {
+  const { message, index, count, actions, editing, onEditing } = props;
   const { t } = useTranslation();
   if (editing) {
     return (
@@ -50,14 +39,7 @@ export const QuestionRow = memo(function QuestionRow(props: QuestionRowProps) {
         {message.content}
       </div>
       <div className="mt-1 flex items-center transition-opacity group-focus-within:opacity-100 group-hover:opacity-100 md:opacity-0">
-        <Branches
-          index={place.index}
-          count={place.siblings.length}
-          onChoose={(index) => {
-            const sibling = place.siblings[index];
-            if (sibling) onShow(sibling);
-          }}
-        />
+        <Branches index={index} count={count} onChoose={(other) => void actions.showSibling(message, other)} />
         <IconAction icon={Copy} label={t("common.copy")} onClick={() => copyText(message.content, t)} />
         <IconAction icon={Pencil} label={t("chat.edit")} onClick={() => onEditing(message.id)} />
       </div>

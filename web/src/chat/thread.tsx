@@ -2,14 +2,15 @@
 
 import { ArrowDown } from "lucide-react";
 import { Tooltip } from "radix-ui";
-import { useEffect, useMemo, useRef, type ReactNode } from "react";
+import { memo, useEffect, useMemo, useRef } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { MessageView } from "@/api/generated/types.gen";
 import type { Actions } from "@/chat/actions";
 import { AnswerRow } from "@/chat/answer-row";
-import { branchTo, makeTree, newestLeaf, placeOf } from "@/chat/core/tree";
+import { branchTo, makeTree, placeOf, type Place } from "@/chat/core/tree";
 import { QuestionRow } from "@/chat/question-row";
+import type { RowProps } from "@/chat/row";
 import { useStickToEnd } from "@/chat/stick";
 import { Button } from "@/ui/button";
 
@@ -19,10 +20,9 @@ interface ThreadProps {
   actions: Actions;
   editingId: string | null;
   onEditing: (id: string | null) => void;
-  answerActions?: (message: MessageView) => ReactNode;
 }
 
-export function Thread({ messages, leafId, actions, editingId, onEditing, answerActions }: ThreadProps) {
+export const Thread = memo(function Thread({ messages, leafId, actions, editingId, onEditing }: ThreadProps) {
   const { t } = useTranslation();
   const view = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
@@ -35,10 +35,6 @@ export function Thread({ messages, leafId, actions, editingId, onEditing, answer
     if (asked.current !== lastQuestion) toEnd(); // one's own new question is always brought into view
     asked.current = lastQuestion;
   });
-  const show = (sibling: MessageView) => {
-    const leaf = newestLeaf(tree, sibling.id) ?? sibling;
-    void actions.show(sibling, leaf.id);
-  };
 
   return (
     <Tooltip.Provider delayDuration={400}>
@@ -59,31 +55,13 @@ export function Thread({ messages, leafId, actions, editingId, onEditing, answer
                 data-message={message.id}
                 className="[contain-intrinsic-size:auto_160px] [content-visibility:auto]"
               >
-                {message.role === "user" ? (
-                  <QuestionRow
-                    message={message}
-                    place={placeOf(tree, message)}
-                    actions={actions}
-                    onShow={show}
-                    editing={editingId === message.id}
-                    onEditing={onEditing}
-                  />
-                ) : message.role === "assistant" ? (
-                  <AnswerRow
-                    message={message}
-                    place={placeOf(tree, message)}
-                    actions={actions}
-                    onShow={show}
-                    editing={editingId === message.id}
-                    onEditing={onEditing}
-                  >
-                    {answerActions?.(message)}
-                  </AnswerRow>
-                ) : (
-                  <p className="rounded-lg bg-sunken px-4 py-2 text-sm whitespace-pre-wrap text-soft">
-                    {message.content}
-                  </p>
-                )}
+                <Row
+                  message={message}
+                  {...numbers(placeOf(tree, message))}
+                  actions={actions}
+                  onEditing={onEditing}
+                  editing={editingId === message.id}
+                />
               </div>
             ))}
           </div>
@@ -101,4 +79,20 @@ export function Thread({ messages, leafId, actions, editingId, onEditing, answer
       </div>
     </Tooltip.Provider>
   );
+});
+
+/** In numbers, which are equal where nothing changed: a list of siblings made anew would draw every row again. */
+const numbers = ({ index, siblings }: Place) => ({ index, count: siblings.length });
+
+function Row(props: RowProps) {
+  switch (props.message.role) {
+    case "user":
+      return <QuestionRow {...props} />;
+    case "assistant":
+      return <AnswerRow {...props} />;
+    default:
+      return (
+        <p className="rounded-lg bg-sunken px-4 py-2 text-sm whitespace-pre-wrap text-soft">{props.message.content}</p>
+      );
+  }
 }
