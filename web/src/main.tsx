@@ -5,6 +5,7 @@ import { createRoot } from "react-dom/client";
 
 import { ApiError, onOutcome } from "@/api/http";
 import { meQuery } from "@/api/session";
+import { watchConnection } from "@/app/connection";
 import { makeRouter } from "@/app/router";
 import { watchVersion } from "@/app/version";
 import "@/i18n";
@@ -27,6 +28,10 @@ onOutcome((outcome) => {
   // A session that ended elsewhere: ask once more who this is, and lead those who are nobody to the entrance.
   if (outcome !== "signed-out" || !queries.getQueryData(meQuery.queryKey)) return;
   queries.removeQueries({ queryKey: meQuery.queryKey });
+  void router.invalidate();
+});
+watchConnection(() => {
+  void queries.invalidateQueries();
   void router.invalidate();
 });
 watchVersion();

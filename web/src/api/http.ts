@@ -23,10 +23,9 @@ export type Outcome = "reached" | "unreached" | "signed-out";
 
 const listeners = new Set<(outcome: Outcome) => void>();
 
-/** Be told of every request's outcome; the function that is returned ends it. */
-export function onOutcome(listener: (outcome: Outcome) => void): () => void {
+/** Be told of every request's outcome, as long as the page is open. */
+export function onOutcome(listener: (outcome: Outcome) => void): void {
   listeners.add(listener);
-  return () => listeners.delete(listener);
 }
 
 function tell(outcome: Outcome): void {

@@ -13,8 +13,8 @@ interface Connection {
 
 export const useConnection = create<Connection>(() => ({ reachable: true }));
 
-/** Watch the connection; `back` is called when it has come back. The function that is returned ends it. */
-export function watchConnection(back: () => void): () => void {
+/** Watch the connection as long as the page is open; `back` is called when it has come back. */
+export function watchConnection(back: () => void): void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let wait = FIRST_RETRY_MS;
   const reached = () => {
@@ -42,13 +42,7 @@ export function watchConnection(back: () => void): () => void {
     useConnection.setState({ reachable: false });
     later();
   }
-  const forget = onOutcome((outcome) => (outcome === "unreached" ? lost() : reached()));
+  onOutcome((outcome) => (outcome === "unreached" ? lost() : reached()));
   window.addEventListener("offline", lost);
   window.addEventListener("online", knock);
-  return () => {
-    clearTimeout(timer);
-    forget();
-    window.removeEventListener("offline", lost);
-    window.removeEventListener("online", knock);
-  };
 }

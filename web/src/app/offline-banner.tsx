@@ -1,16 +1,12 @@
-import { useQueryClient } from "@tanstack/react-query";
 import { CloudOff } from "lucide-react";
-import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 
-import { useConnection, watchConnection } from "@/app/connection";
+import { useConnection } from "@/app/connection";
 
-/** Says that the server cannot be reached; when it can again, what is shown is asked for anew. */
+/** Says that the server cannot be reached. */
 export function OfflineBanner() {
   const { t } = useTranslation();
-  const queries = useQueryClient();
   const reachable = useConnection((state) => state.reachable);
-  useEffect(() => watchConnection(() => void queries.invalidateQueries()), [queries]);
   return (
     <div role="status">
       {!reachable && (

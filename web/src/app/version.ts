@@ -5,7 +5,7 @@ import i18next from "i18next";
 import { tell } from "@/ui/toast";
 
 const offer = () =>
-  tell(i18next.t("app.newVersion"), { label: i18next.t("app.reload"), run: () => window.location.reload() });
+  tell(i18next.t("app.newVersion"), { label: i18next.t("app.reload"), run: () => window.location.reload() }, true);
 
 /** Watch for a new service worker, and for parts of the page that the server no longer has. */
 export function watchVersion(): void {

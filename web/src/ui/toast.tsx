@@ -12,6 +12,8 @@ interface Note {
   text: string;
   kind: "info" | "error";
   action?: { label: string; run: () => void };
+  /** Until it is closed or acted upon. */
+  lasting?: boolean;
 }
 
 interface Notes {
@@ -27,8 +29,8 @@ const useNotes = create<Notes>((set) => ({
   remove: (id) => set(({ notes }) => ({ notes: notes.filter((note) => note.id !== id) })),
 }));
 
-export function tell(text: string, action?: Note["action"]): void {
-  useNotes.getState().add({ text, kind: "info", ...(action ? { action } : {}) });
+export function tell(text: string, action?: Note["action"], lasting = false): void {
+  useNotes.getState().add({ text, kind: "info", lasting, ...(action ? { action } : {}) });
 }
 
 /** Say what went wrong; the server's own sentence where it gave one. */
@@ -45,7 +47,7 @@ export function Toasts() {
       {notes.map((note) => (
         <Toast.Root
           key={note.id}
-          duration={note.kind === "error" ? 10_000 : 5_000}
+          duration={note.lasting ? Infinity : note.kind === "error" ? 10_000 : 5_000}
           onOpenChange={(open) => !open && remove(note.id)}
           className={`flex items-center gap-3 rounded-xl border px-4 py-3 text-sm shadow-lg ${note.kind === "error" ? "border-danger bg-danger-soft text-danger" : "border-line bg-raised"}`}
         >
