@@ -14,6 +14,7 @@ from chatwright.errors import InvalidParameterError
 from chatwright.loaded import LoadedModel
 from chatwright.model import GPT, ModelConfig
 from chatwright.server.backends.base import Answer, ChatRequest, Piece
+from chatwright.server.backends.inside import InsideRequest, WrittenAnswer
 from chatwright.server.backends.local import LocalBackend
 from chatwright.tokenizer import Tokenizer
 
@@ -142,6 +143,25 @@ async def test_a_schema_holds_even_where_the_template_opens_thoughts(open_backen
     thoughts = await pieces_of(free)
     assert free.usage.reasoning == 5
     assert not any(piece.text for piece in thoughts)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("opened", [False, True])
+async def test_a_kept_answer_is_read_back_with_its_thoughts(open_backend: Open, opened: bool) -> None:
+    template = (DATA / "qwen3" / "chat_template.jinja").read_text()
+    backend = open_backend("qwen3", template + ("{{- '<think>\\n' if add_generation_prompt }}" if opened else ""))
+
+    async def read_back(answer: WrittenAnswer) -> str:
+        found = await backend.inside(InsideRequest(ChatRequest(ASK), answer, tokens=True))
+        assert found.findings.places is not None
+        assert len(found.findings.places) == len(found.ids) - found.answer_start
+        return b"".join(found.pieces[token] for token in found.ids[found.answer_start :]).decode()
+
+    begin = "" if opened else "<think>\n"
+    whole = await read_back(WrittenAnswer("Yes.", "Hm.\n", is_ended=True))
+    assert whole == f"{begin}Hm.\n</think>\n\nYes.<|im_end|>"
+    assert await read_back(WrittenAnswer("", "Hm")) == f"{begin}Hm\n"  # it was stopped while it thought
+    assert await read_back(WrittenAnswer("Yes.")) == ("</think>\n\nYes." if opened else "Yes.")
 
 
 @pytest.mark.anyio
