@@ -181,6 +181,10 @@ def _run(settings: "ServerSettings", workers: int) -> None:
     from chatwright.server.operations.logs import configure_logging
 
     configure_logging(settings.log_level, settings.log_format)
+    if settings.model is not None and settings.engine_url is None:
+        from chatwright.model.resolve import resolve_model
+
+        resolve_model(settings.model)  # a name that is mistyped shows now, not at the first question
     with working(say("Starting …", "正在启动 …")):
         from chatwright.server import process
 

@@ -110,6 +110,13 @@ def test_a_setting_that_is_wrong_is_one_sentence(
     assert [word for word in words if word not in result.output] == []
 
 
+def test_a_model_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["serve", "--home", str(tmp_path), "--port", "0", "--model", "nobody/nothing"])
+    assert result.exit_code == 1
+    assert "nobody/nothing" in result.output
+    assert not (tmp_path / "chatwright.db").exists()
+
+
 def test_a_variable_that_is_no_setting_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATWRIGHT_API_KEYY", "x")
     result = CliRunner().invoke(app, ["serve", "--print-config", "--home", str(tmp_path)])
