@@ -44,6 +44,9 @@ export default defineConfig({
         icons: [{ src: "/icon.svg", sizes: "any", type: "image/svg+xml", purpose: "any" }],
       },
       workbox: {
+        // A new worker takes over at once, and the open page says so: of its own version the server has no files any more.
+        skipWaiting: true,
+        clientsClaim: true,
         // The shell opens offline and says so; conversations are never kept by the browser's cache.
         globPatterns: ["index.html", "*.js", "icon.svg", "assets/*.{js,css}"],
         manifestTransforms: [(entries) => ({ manifest: entries.filter(isOfShell), warnings: [] })],
