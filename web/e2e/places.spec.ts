@@ -84,6 +84,7 @@ test.describe("administration", () => {
   test.use({ storageState: ADMIN_STATE });
 
   test("every section", async ({ page }) => {
+    test.slow();
     const { id } = await call<{ id: string }>(page.request, "POST", "/api/conversations", { title: "Seen" });
     await call(page.request, "POST", `/api/conversations/${id}/messages`, { content: "say: for the charts" });
     await visit(page, ADMIN);
