@@ -1,61 +1,29 @@
 /** A conversation, or the beginning of one. */
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useNavigate, useParams } from "@tanstack/react-router";
+import { useParams } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { useActions } from "@/chat/actions";
 import { Announcer } from "@/chat/announcer";
-import { Composer } from "@/chat/composer";
 import { ContextMeter } from "@/chat/context/context-meter";
 import { branchTo, makeTree } from "@/chat/core/tree";
 import { useDraft } from "@/chat/draft";
+import { useAttachments } from "@/chat/files/attachments";
+import { ComposerWithFiles } from "@/chat/files/composer-with-files";
 import { ChatHeader } from "@/chat/header";
 import { useLive, watch } from "@/chat/live";
-import { conversationQuery, createConversation, messagesQuery } from "@/chat/queries";
-import { DEFAULT_SETUP, setupOf, useChangeSetup, type ChatSetup } from "@/chat/setup/setup";
+import { NewChat } from "@/chat/new-chat";
+import { conversationQuery, messagesQuery } from "@/chat/queries";
+import { setupOf, useChangeSetup } from "@/chat/setup/setup";
 import { ShareButton } from "@/chat/share-button";
 import { Thread } from "@/chat/thread";
-import { Welcome } from "@/chat/welcome";
 import { ErrorPage, WaitingPage } from "@/app/states";
-import { tellError } from "@/ui/toast";
 
 export function ChatPage() {
   const { conversationId } = useParams({ strict: false });
   return conversationId ? <Conversation key={conversationId} id={conversationId} /> : <NewChat />;
-}
-
-function NewChat() {
-  const { t } = useTranslation();
-  const navigate = useNavigate();
-  const actions = useActions();
-  const [text, setText] = useDraft("new");
-  const [setup, setSetup] = useState<ChatSetup>(DEFAULT_SETUP);
-  const [sending, setSending] = useState(false);
-  const send = async () => {
-    setSending(true);
-    try {
-      const { id } = await createConversation(setup);
-      if (await actions.ask(id, { content: text, parentId: null })) {
-        setText("");
-        await navigate({ to: "/c/$conversationId", params: { conversationId: id } });
-      }
-    } catch (error) {
-      tellError(error, t("app.offline"));
-    } finally {
-      setSending(false);
-    }
-  };
-  return (
-    <>
-      <ChatHeader setup={setup} onSetup={(changes) => setSetup({ ...setup, ...changes })} />
-      <div className="mx-auto flex w-full max-w-3xl grow flex-col justify-center gap-6 px-4 pb-[15dvh]">
-        <Welcome onChoose={setText} />
-        <Composer text={text} onTextChange={setText} onSend={() => void send()} disabled={sending} />
-      </div>
-    </>
-  );
 }
 
 function Conversation({ id }: { id: string }) {
@@ -66,6 +34,7 @@ function Conversation({ id }: { id: string }) {
   const actions = useActions();
   const [text, setText] = useDraft(id);
   const changeSetup = useChangeSetup(id);
+  const attachments = useAttachments(conversation.data?.model ?? null);
   const [editingId, setEditingId] = useState<string | null>(null);
 
   // Whatever is being written, by this page or by any other, is followed: so a reload loses nothing.
@@ -84,8 +53,11 @@ function Conversation({ id }: { id: string }) {
   const lastId = branch.at(-1)?.id;
   const send = async () => {
     const content = text;
+    const { attachments: files, putBack } = attachments.take();
     setText("");
-    if (!(await actions.ask(id, { content, parentId: branch.at(-1)?.id ?? null }))) setText(content);
+    if (await actions.ask(id, { content, parentId: lastId ?? null, attachments: files })) return;
+    setText(content);
+    putBack();
   };
   const editLast = () => setEditingId(branch.findLast(({ role }) => role === "user")?.id ?? null);
   return (
@@ -107,12 +79,13 @@ function Conversation({ id }: { id: string }) {
       />
       <Announcer writing={writing !== undefined} />
       <div className="mx-auto w-full max-w-3xl px-4 pb-4">
-        <Composer
+        <ComposerWithFiles
           text={text}
           onTextChange={setText}
           onSend={() => void send()}
           onStop={writing ? () => void actions.stop(writing) : undefined}
           onEditLast={editLast}
+          attachments={attachments}
         />
       </div>
     </>

@@ -4,6 +4,7 @@ import { ArrowUp, Square } from "lucide-react";
 import { useLayoutEffect, useRef, type KeyboardEvent, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
+import { useDrop } from "@/chat/files/use-drop";
 import { Button } from "@/ui/button";
 
 export interface ComposerProps {
@@ -15,6 +16,8 @@ export interface ComposerProps {
   /** Arrow up in an empty field. */
   onEditLast?: (() => void) | undefined;
   disabled?: boolean;
+  /** Takes files that are dropped here or pasted. */
+  onFiles?: (files: readonly File[]) => void;
   /** Buttons at the left of the lower edge. */
   tools?: ReactNode;
   /** Above the text, such as attachments. */
@@ -22,9 +25,10 @@ export interface ComposerProps {
 }
 
 export function Composer(props: ComposerProps) {
-  const { text, onTextChange, onSend, onStop, onEditLast, disabled = false, tools, children } = props;
+  const { text, onTextChange, onSend, onStop, onEditLast, disabled = false, onFiles, tools, children } = props;
   const { t } = useTranslation();
   const field = useRef<HTMLTextAreaElement>(null);
+  const { over, handlers } = useDrop(onFiles);
 
   useLayoutEffect(() => {
     const element = field.current;
@@ -58,8 +62,14 @@ export function Composer(props: ComposerProps) {
         event.preventDefault();
         send();
       }}
-      className="rounded-2xl border border-line bg-raised p-2 shadow-sm transition-colors focus-within:border-line-strong"
+      {...handlers}
+      className={`relative rounded-2xl border bg-raised p-2 shadow-sm transition-colors focus-within:border-line-strong ${over ? "border-accent" : "border-line"}`}
     >
+      {over && (
+        <p className="pointer-events-none absolute inset-0 flex items-center justify-center rounded-2xl bg-accent-soft text-sm font-medium text-accent">
+          {t("chat.files.drop")}
+        </p>
+      )}
       {children}
       <textarea
         ref={field}

@@ -52,6 +52,8 @@ export const createConversation = (body: NewConversation) =>
 export const changeConversation = (id: string, body: ConversationChanges) =>
   request<ConversationView>(`/api/conversations/${id}`, { method: "PATCH", body });
 
+export const deleteConversation = (id: string) => request(`/api/conversations/${id}`, { method: "DELETE" });
+
 /** Ask; `twice` gives two answers to choose between. */
 export const ask = (conversationId: string, question: Question, twice = false) =>
   request<Turn>(`/api/conversations/${conversationId}/${twice ? "compare" : "messages"}`, {

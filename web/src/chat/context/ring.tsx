@@ -11,7 +11,7 @@ interface RingProps {
 export function Ring({ share, warns }: RingProps) {
   return (
     <svg viewBox="0 0 20 20" className="size-5 -rotate-90" fill="none" strokeWidth={3} aria-hidden>
-      <circle cx={10} cy={10} r={RADIUS} className="stroke-line" />
+      <circle cx={10} cy={10} r={RADIUS} className="stroke-line-strong opacity-40" />
       <circle
         cx={10}
         cy={10}
