@@ -19,11 +19,13 @@ export const PAGE_KEYS = {
   shortcuts: { key: "/", control: true },
 } as const satisfies Record<string, Keys>;
 
-/** What works while one writes; the composer listens itself. */
+/** What works in a conversation; the chat listens itself. */
 export const WRITING_KEYS = {
   send: { key: "Enter" },
   newLine: { key: "Enter", shift: true },
   editLast: { key: "ArrowUp" },
+  stop: { key: "Escape" },
+  copyLast: { key: "c", control: true, shift: true },
 } as const satisfies Record<string, Keys>;
 
 export type PageKey = keyof typeof PAGE_KEYS;
@@ -40,17 +42,19 @@ export function caps({ key, control = false, shift = false }: Keys): string[] {
 
 export const keysOf = (name: PageKey): string[] => caps(PAGE_KEYS[name]);
 
+/** Whether these keys were pressed. */
+export function isPressed(event: KeyboardEvent, keys: Keys): boolean {
+  if (event.isComposing || event.altKey || event.key.toLowerCase() !== keys.key.toLowerCase()) return false;
+  // The shift that a sign needs on some keyboards, such as "/" on a German one, is not the shortcut's.
+  const isSign = keys.key.length === 1 && !/[a-z]/.test(keys.key);
+  if (!isSign && event.shiftKey !== (keys.shift ?? false)) return false;
+  return (isMac ? event.metaKey : event.ctrlKey) === (keys.control ?? false);
+}
+
 /** Which of the page's shortcuts was pressed. */
 export function pressed(event: KeyboardEvent): PageKey | null {
-  if (event.isComposing || event.altKey) return null;
-  const control = isMac ? event.metaKey : event.ctrlKey;
-  for (const [name, keys] of Object.entries(PAGE_KEYS) as [PageKey, Keys][]) {
-    const same = event.key.toLowerCase() === keys.key.toLowerCase();
-    // The shift that a sign needs on some keyboards, such as "/" on a German one, is not the shortcut's.
-    const shift = keys.shift === true || /^[a-z]$/.test(keys.key) ? event.shiftKey === (keys.shift ?? false) : true;
-    if (same && shift && control === (keys.control ?? false)) return name;
-  }
-  return null;
+  const found = (Object.entries(PAGE_KEYS) as [PageKey, Keys][]).find(([, keys]) => isPressed(event, keys));
+  return found ? found[0] : null;
 }
 
 /** Listen while the component is there. `act` should not change with every draw. */

@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 
 import type { MessageView, Turn } from "@/api/generated/types.gen";
 import { makeTree, newestLeaf, placeOf } from "@/chat/core/tree";
+import { noteLimit } from "@/chat/limit/limit";
 import { watch } from "@/chat/live";
 import {
   act,
@@ -37,7 +38,8 @@ export function useActions(): Actions {
   return useMemo(() => {
     const taken = (conversationId: string, turn: Turn) => {
       const messages = messagesOf(turn);
-      remember(queries, conversationId, messages, messages.at(-1)?.id);
+      // Of two answers the server shows the first.
+      remember(queries, conversationId, messages, turn.messages[0]?.id);
       for (const message of messages) if (message.status === "generating") watch(queries, message);
       void queries.invalidateQueries({ queryKey: ["conversations"] });
     };
@@ -46,7 +48,7 @@ export function useActions(): Actions {
         await work();
         return true;
       } catch (error) {
-        tellError(error, t("app.offline"));
+        if (!noteLimit(error)) tellError(error, t("app.offline"));
         return false;
       }
     };

@@ -2,17 +2,19 @@
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
-import { useEffect, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { useActions } from "@/chat/actions";
 import { Announcer } from "@/chat/announcer";
+import { TwiceButton } from "@/chat/compare/twice-button";
 import { ContextMeter } from "@/chat/context/context-meter";
 import { branchTo, makeTree } from "@/chat/core/tree";
 import { useDraft } from "@/chat/draft";
 import { useAttachments } from "@/chat/files/attachments";
 import { ComposerWithFiles } from "@/chat/files/composer-with-files";
 import { ChatHeader } from "@/chat/header";
+import { useChatKeys } from "@/chat/keys";
 import { useLive, watch } from "@/chat/live";
 import { NewChat } from "@/chat/new-chat";
 import { conversationQuery, messagesQuery } from "@/chat/queries";
@@ -20,6 +22,7 @@ import { setupOf, useChangeSetup } from "@/chat/setup/setup";
 import { ShareButton } from "@/chat/share-button";
 import { Thread } from "@/chat/thread";
 import { ErrorPage, WaitingPage } from "@/app/states";
+import { copyText } from "@/ui/copy";
 
 export function ChatPage() {
   const { conversationId } = useParams({ strict: false });
@@ -35,6 +38,7 @@ function Conversation({ id }: { id: string }) {
   const [text, setText] = useDraft(id);
   const changeSetup = useChangeSetup(id);
   const attachments = useAttachments(conversation.data?.model ?? null);
+  const [twice, setTwice] = useState(false);
   const [editingId, setEditingId] = useState<string | null>(null);
 
   // Whatever is being written, by this page or by any other, is followed: so a reload loses nothing.
@@ -44,18 +48,33 @@ function Conversation({ id }: { id: string }) {
 
   const leafId = conversation.data?.current_id ?? null;
   const branch = useMemo(() => branchTo(makeTree(messages.data ?? []), leafId), [messages.data, leafId]);
-  const writing = useLive(({ live }) => branch.find(({ id, status }) => live[id] && status === "generating"));
+  // Besides the branch that is shown: the second of two answers may still be growing when the first is done.
+  const leaf = branch.at(-1);
+  const written = useMemo(
+    () => (messages.data ?? []).filter((other) => other.status === "generating" && other.parent_id === leaf?.parent_id),
+    [messages.data, leaf],
+  );
+  const writing = useLive(({ live }) => written.some(({ id }) => live[id]));
+  const stop = useCallback(() => written.forEach((message) => void actions.stop(message)), [written, actions]);
+  const copyLast = useCallback(() => {
+    const answer = branch.findLast(({ role, content }) => role === "assistant" && content !== "");
+    if (answer) copyText(answer.content, t);
+  }, [branch, t]);
+  useChatKeys({ stop: writing ? stop : undefined, copyLast });
   if (conversation.error ?? messages.error) {
     return <ErrorPage error={(conversation.error ?? messages.error) as Error} reset={() => undefined} />;
   }
   if (!conversation.data || !messages.data) return <WaitingPage />;
 
-  const lastId = branch.at(-1)?.id;
+  const lastId = leaf?.id;
   const send = async () => {
     const content = text;
     const { attachments: files, putBack } = attachments.take();
     setText("");
-    if (await actions.ask(id, { content, parentId: lastId ?? null, attachments: files })) return;
+    if (await actions.ask(id, { content, parentId: lastId ?? null, attachments: files }, twice)) {
+      setTwice(false);
+      return;
+    }
     setText(content);
     putBack();
   };
@@ -67,7 +86,7 @@ function Conversation({ id }: { id: string }) {
         setup={setupOf(conversation.data)}
         onSetup={changeSetup}
       >
-        {lastId !== undefined && <ContextMeter conversationId={id} leafId={lastId} writing={writing !== undefined} />}
+        {lastId !== undefined && <ContextMeter conversationId={id} leafId={lastId} writing={writing} />}
         <ShareButton conversation={conversation.data} />
       </ChatHeader>
       <Thread
@@ -77,15 +96,16 @@ function Conversation({ id }: { id: string }) {
         editingId={editingId}
         onEditing={setEditingId}
       />
-      <Announcer writing={writing !== undefined} />
+      <Announcer writing={writing} />
       <div className="mx-auto w-full max-w-3xl px-4 pb-4">
         <ComposerWithFiles
           text={text}
           onTextChange={setText}
           onSend={() => void send()}
-          onStop={writing ? () => void actions.stop(writing) : undefined}
+          onStop={writing ? stop : undefined}
           onEditLast={editLast}
           attachments={attachments}
+          tools={<TwiceButton on={twice} onChange={setTwice} />}
         />
       </div>
     </>

@@ -5,6 +5,7 @@ import { useLayoutEffect, useRef, type KeyboardEvent, type ReactNode } from "rea
 import { useTranslation } from "react-i18next";
 
 import { useDrop } from "@/chat/files/use-drop";
+import { ComposerNote, useHeldBack } from "@/chat/limit/composer-note";
 import { Button } from "@/ui/button";
 
 export interface ComposerProps {
@@ -37,7 +38,8 @@ export function Composer(props: ComposerProps) {
     element.style.height = `${Math.min(element.scrollHeight, 240)}px`;
   }, [text]);
 
-  const sendable = text.trim() !== "" && !disabled && !onStop;
+  const heldBack = useHeldBack();
+  const sendable = text.trim() !== "" && !disabled && !heldBack && !onStop;
   const send = () => {
     if (sendable) onSend();
   };
@@ -57,51 +59,54 @@ export function Composer(props: ComposerProps) {
   };
 
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        send();
-      }}
-      {...handlers}
-      className={`relative rounded-2xl border bg-raised p-2 shadow-sm transition-colors focus-within:border-line-strong ${over ? "border-accent" : "border-line"}`}
-    >
-      {over && (
-        <p className="pointer-events-none absolute inset-0 flex items-center justify-center rounded-2xl bg-accent-soft text-sm font-medium text-accent">
-          {t("chat.files.drop")}
-        </p>
-      )}
-      {children}
-      <textarea
-        ref={field}
-        rows={1}
-        value={text}
-        data-composer
-        onChange={(event) => onTextChange(event.target.value)}
-        onKeyDown={pressed}
-        placeholder={t("chat.placeholder")}
-        aria-label={t("chat.message")}
-        enterKeyHint="send"
-        className="block max-h-60 w-full resize-none bg-transparent px-2 py-1.5 leading-6 outline-none placeholder:text-soft"
-      />
-      <div className="flex items-center justify-between gap-2 pt-1">
-        <div className="flex min-w-0 items-center gap-1">{tools}</div>
-        {onStop ? (
-          <Button look="solid" size="icon" className="rounded-full" onClick={onStop} aria-label={t("chat.stop")}>
-            <Square className="size-3.5 fill-current" aria-hidden />
-          </Button>
-        ) : (
-          <Button
-            look="solid"
-            size="icon"
-            type="submit"
-            className="rounded-full"
-            disabled={!sendable}
-            aria-label={t("chat.send")}
-          >
-            <ArrowUp className="size-5" aria-hidden />
-          </Button>
+    <div>
+      <ComposerNote />
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          send();
+        }}
+        {...handlers}
+        className={`relative rounded-2xl border bg-raised p-2 shadow-sm transition-colors focus-within:border-line-strong ${over ? "border-accent" : "border-line"}`}
+      >
+        {over && (
+          <p className="pointer-events-none absolute inset-0 flex items-center justify-center rounded-2xl bg-accent-soft text-sm font-medium text-accent">
+            {t("chat.files.drop")}
+          </p>
         )}
-      </div>
-    </form>
+        {children}
+        <textarea
+          ref={field}
+          rows={1}
+          value={text}
+          data-composer
+          onChange={(event) => onTextChange(event.target.value)}
+          onKeyDown={pressed}
+          placeholder={t("chat.placeholder")}
+          aria-label={t("chat.message")}
+          enterKeyHint="send"
+          className="block max-h-60 w-full resize-none bg-transparent px-2 py-1.5 leading-6 outline-none placeholder:text-soft"
+        />
+        <div className="flex items-center justify-between gap-2 pt-1">
+          <div className="flex min-w-0 items-center gap-1">{tools}</div>
+          {onStop ? (
+            <Button look="solid" size="icon" className="rounded-full" onClick={onStop} aria-label={t("chat.stop")}>
+              <Square className="size-3.5 fill-current" aria-hidden />
+            </Button>
+          ) : (
+            <Button
+              look="solid"
+              size="icon"
+              type="submit"
+              className="rounded-full"
+              disabled={!sendable}
+              aria-label={t("chat.send")}
+            >
+              <ArrowUp className="size-5" aria-hidden />
+            </Button>
+          )}
+        </div>
+      </form>
+    </div>
   );
 }

@@ -7,6 +7,7 @@ import { useDraft } from "@/chat/draft";
 import { useAttachments } from "@/chat/files/attachments";
 import { ComposerWithFiles } from "@/chat/files/composer-with-files";
 import { ChatHeader } from "@/chat/header";
+import { TwiceButton } from "@/chat/compare/twice-button";
 import { createConversation, deleteConversation } from "@/chat/queries";
 import { DEFAULT_SETUP, type ChatSetup } from "@/chat/setup/setup";
 import { Welcome } from "@/chat/welcome";
@@ -20,13 +21,14 @@ export function NewChat() {
   const [text, setText] = useDraft("new");
   const [setup, setSetup] = useState<ChatSetup>(DEFAULT_SETUP);
   const attachments = useAttachments(setup.model);
+  const [twice, setTwice] = useState(false);
   const [sending, setSending] = useState(false);
   const send = async () => {
     setSending(true);
     const { attachments: files, putBack } = attachments.take();
     try {
       const { id } = await createConversation(setup);
-      if (await actions.ask(id, { content: text, parentId: null, attachments: files })) {
+      if (await actions.ask(id, { content: text, parentId: null, attachments: files }, twice)) {
         setText("");
         await navigate({ to: "/c/$conversationId", params: { conversationId: id } });
         return;
@@ -51,6 +53,7 @@ export function NewChat() {
           onSend={() => void send()}
           disabled={sending}
           attachments={attachments}
+          tools={<TwiceButton on={twice} onChange={setTwice} />}
         />
       </div>
     </>

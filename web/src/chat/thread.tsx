@@ -8,6 +8,8 @@ import { useTranslation } from "react-i18next";
 import type { MessageView } from "@/api/generated/types.gen";
 import type { Actions } from "@/chat/actions";
 import { AnswerRow } from "@/chat/answer-row";
+import { PairRow } from "@/chat/compare/pair-row";
+import { usePair } from "@/chat/compare/use-pair";
 import { branchTo, makeTree, placeOf, type Place } from "@/chat/core/tree";
 import { QuestionRow } from "@/chat/question-row";
 import type { RowProps } from "@/chat/row";
@@ -29,6 +31,7 @@ export const Thread = memo(function Thread({ messages, leafId, actions, editingI
   const { away, toEnd } = useStickToEnd(view, content);
   const tree = useMemo(() => makeTree(messages), [messages]);
   const branch = useMemo(() => branchTo(tree, leafId), [tree, leafId]);
+  const pair = usePair(tree, branch.at(-1));
   const lastQuestion = branch.findLast(({ role }) => role === "user")?.id;
   const asked = useRef(lastQuestion);
   useEffect(() => {
@@ -48,7 +51,7 @@ export const Thread = memo(function Thread({ messages, leafId, actions, editingI
           aria-label={t("chat.conversation")}
         >
           <div ref={content} className="mx-auto flex w-full max-w-3xl flex-col gap-7 px-4 pt-6 pb-8">
-            {branch.map((message) => (
+            {(pair ? branch.slice(0, -1) : branch).map((message) => (
               // Rows out of sight are not laid out: a thread of a thousand messages scrolls like one of ten.
               <div
                 key={message.id}
@@ -64,6 +67,11 @@ export const Thread = memo(function Thread({ messages, leafId, actions, editingI
                 />
               </div>
             ))}
+            {pair && (
+              <div data-message={pair[0].id} className="xl:-mx-32">
+                <PairRow first={pair[0]} second={pair[1]} actions={actions} />
+              </div>
+            )}
           </div>
         </div>
         {away && (
