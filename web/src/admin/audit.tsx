@@ -31,13 +31,12 @@ export function AuditSection() {
     {
       id: "target",
       title: t("admin.audit.target"),
-      cell: (row) => <code className="text-xs">{row.target || "–"}</code>,
+      cell: (row) => <code className="text-xs break-all">{row.target || "–"}</code>,
     },
     {
       id: "detail",
       title: t("admin.audit.detail"),
-      cell: (row) =>
-        Object.keys(row.detail).length > 0 && <code className="text-xs text-soft">{JSON.stringify(row.detail)}</code>,
+      cell: (row) => <code className="text-xs break-all text-soft">{shown(row.detail)}</code>,
     },
     { id: "address", title: t("admin.audit.address"), cell: (row) => row.address },
   ];
@@ -78,4 +77,10 @@ export function AuditSection() {
       />
     </Panel>
   );
+}
+
+/** Changes as the record has them; names and values are the server's own. */
+function shown(detail: AuditInfo["detail"]): string {
+  const parts = Object.entries(detail).map(([name, value]) => `${name}: ${JSON.stringify(value)}`);
+  return parts.join(", ") || "–";
 }

@@ -20,8 +20,8 @@ export interface ButtonProps extends ComponentProps<"button"> {
 
 const SIZES = {
   medium: "h-10 px-4 text-sm gap-2",
-  small: "h-8 px-3 text-sm gap-1.5",
-  icon: "size-9 shrink-0",
+  small: "h-8 pointer-coarse:min-h-10 px-3 text-sm gap-1.5 whitespace-nowrap",
+  icon: "size-9 pointer-coarse:min-h-10 pointer-coarse:min-w-10 shrink-0",
 };
 
 /** A button; one that shows only an icon needs an aria-label. */

@@ -52,7 +52,7 @@ export function Sections({ title, base, sections, current, children }: SectionsP
               <ArrowLeft className="size-5" aria-hidden />
             </Link>
           </Button>
-          <p className="text-lg font-semibold">{title}</p>
+          <p className="truncate font-semibold">{title}</p>
         </div>
         <ul className="flex gap-1 max-md:overflow-x-auto max-md:p-2 md:flex-col">
           {sections.map(({ id, label: name, icon: Icon }) => (

@@ -23,7 +23,7 @@ interface TableProps<Row> {
 export function Table<Row>({ caption, columns, rows, id }: TableProps<Row>) {
   // The roles are said again, since browsers forget them where a table is not laid out as one.
   return (
-    <div className="@container">
+    <div className="@container relative overflow-x-auto">
       <table role="table" className="block w-full text-sm @xl:table @xl:border-collapse">
         <caption className="sr-only">{caption}</caption>
         <thead role="rowgroup" className="sr-only @xl:not-sr-only @xl:table-header-group">
@@ -52,7 +52,7 @@ export function Table<Row>({ caption, columns, rows, id }: TableProps<Row>) {
                   role="cell"
                   className={clsx(
                     "flex min-w-0 items-baseline justify-between gap-4 empty:hidden @xl:table-cell @xl:px-3 @xl:py-2.5 @xl:align-middle @xl:first:pl-0 @xl:last:pr-0",
-                    column.numeric && "tabular-nums @xl:text-right",
+                    column.numeric && "tabular-nums",
                   )}
                 >
                   {!column.quiet && (
@@ -60,7 +60,14 @@ export function Table<Row>({ caption, columns, rows, id }: TableProps<Row>) {
                       {column.title}
                     </span>
                   )}
-                  <div className={clsx("min-w-0 wrap-anywhere", column.quiet ? "grow" : "text-right @xl:text-inherit")}>
+                  <div
+                    className={clsx(
+                      // In columns words stay whole: a column that breaks them shrinks to a letter.
+                      "min-w-0 wrap-anywhere @xl:wrap-break-word @xl:**:wrap-break-word",
+                      column.quiet ? "grow" : "text-right",
+                      column.numeric ? "@xl:text-right" : "@xl:text-left",
+                    )}
+                  >
                     {column.cell(row)}
                   </div>
                 </td>
