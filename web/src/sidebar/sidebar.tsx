@@ -44,6 +44,8 @@ export function Drawer() {
         <Dialog.Overlay className="fixed inset-0 z-30 bg-black/40 data-[state=open]:animate-fade-in" />
         <Dialog.Content
           aria-describedby={undefined}
+          // Escape in a name that is being written gives up the name, not the drawer.
+          onEscapeKeyDown={(event) => event.target instanceof HTMLInputElement && event.preventDefault()}
           className="fixed inset-y-0 left-0 z-30 flex w-80 max-w-[85vw] flex-col bg-sunken pb-[env(safe-area-inset-bottom)] shadow-xl outline-none data-[state=open]:animate-slide-in"
         >
           <Dialog.Title className="sr-only">{t("sidebar.title")}</Dialog.Title>
