@@ -39,13 +39,11 @@ export function WaitingPage() {
 export function NotFoundPage() {
   const { t } = useTranslation();
   return (
-    <main>
-      <Message icon={<SearchX className="size-10" />} title={t("app.notFound")}>
-        <Button look="solid" asChild>
-          <Link to="/">{t("app.home")}</Link>
-        </Button>
-      </Message>
-    </main>
+    <Message icon={<SearchX className="size-10" />} title={t("app.notFound")}>
+      <Button look="solid" asChild>
+        <Link to="/">{t("app.home")}</Link>
+      </Button>
+    </Message>
   );
 }
 
