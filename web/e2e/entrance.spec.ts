@@ -64,9 +64,10 @@ test.describe("with a key to the administrator's room", () => {
   });
 });
 
-test("a lost connection is told, and forgotten when it is back", async ({ page, person, t, context }) => {
+test("a lost connection is told, and forgotten when it is back", async ({ page, person, t, steps, context }) => {
   expect(person).toBeTruthy();
   await page.goto("/");
+  await expect(steps.composer).toBeVisible();
   await context.setOffline(true);
   await expect(page.getByText(t("app.offlineBanner"))).toBeVisible();
   await context.setOffline(false);
