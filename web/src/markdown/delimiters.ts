@@ -1,3 +1,5 @@
+import { outsideCode } from "@/markdown/code-spans";
+
 /**
  * LaTeX in every usual delimiter, brought to the one that the parser knows.
  *
@@ -16,17 +18,3 @@ export function withMathDelimiters(markdown: string): string {
 }
 
 const MARK = "$$";
-// A fence (to its end, or to the text's end while it grows), or a span between equally many backticks.
-const CODE =
-  /(^|\n)( {0,3})(`{3,}|~{3,})[^\n]*(?:\n[\s\S]*?(?:\n {0,3}\3[`~]*[ \t]*(?=\n|$)|$)|$)|(`+)(?!`)[\s\S]*?[^`]\4(?!`)/g;
-
-function outsideCode(markdown: string, change: (text: string) => string): string {
-  const pieces: string[] = [];
-  let from = 0;
-  for (const found of markdown.matchAll(CODE)) {
-    pieces.push(change(markdown.slice(from, found.index)), found[0]);
-    from = found.index + found[0].length;
-  }
-  pieces.push(change(markdown.slice(from)));
-  return pieces.join("");
-}

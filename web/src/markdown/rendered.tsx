@@ -6,7 +6,7 @@ import "streamdown/styles.css";
 import { cjk } from "@streamdown/cjk";
 import { code } from "@streamdown/code";
 import { createMathPlugin } from "@streamdown/math";
-import { useMemo } from "react";
+import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { defaultRehypePlugins, defaultRemarkPlugins, Streamdown, type StreamdownTranslations } from "streamdown";
 
@@ -14,6 +14,7 @@ import { withMathDelimiters } from "@/markdown/delimiters";
 import { htmlAsText } from "@/markdown/html-as-text";
 import { Image } from "@/markdown/image";
 import { Link } from "@/markdown/link";
+import { settled } from "@/markdown/settled";
 
 const PLUGINS = { code, cjk, math: createMathPlugin() };
 const COMPONENTS = { a: Link, img: Image };
@@ -23,6 +24,8 @@ const REHYPE = Object.entries(defaultRehypePlugins)
   .filter(([name]) => name !== "raw")
   .map(([, plugin]) => plugin);
 const CONTROLS = { code: { copy: true, download: false }, table: { copy: true, download: false, fullscreen: false } };
+// One object for good: with a new one, every block that is finished would be drawn again with every token.
+const LINK_SAFETY = { enabled: false };
 
 export interface RenderedProps {
   text: string;
@@ -43,17 +46,23 @@ export default function Rendered({ text, streaming }: RenderedProps) {
     }),
     [t],
   );
-  const prepared = useMemo(() => withMathDelimiters(text), [text]);
+  const prepared = useMemo(() => {
+    const markdown = withMathDelimiters(text);
+    return streaming ? settled(markdown) : markdown;
+  }, [text, streaming]);
+  // The two modes build different trees: to change at an answer's end would draw all of it anew, code first uncoloured.
+  const [grew, setGrew] = useState(streaming);
+  if (streaming && !grew) setGrew(true);
   return (
     <Streamdown
-      mode={streaming ? "streaming" : "static"}
+      mode={grew ? "streaming" : "static"}
       isAnimating={streaming}
       plugins={PLUGINS}
       components={COMPONENTS}
       remarkPlugins={REMARK}
       rehypePlugins={REHYPE}
       controls={CONTROLS}
-      linkSafety={{ enabled: false }}
+      linkSafety={LINK_SAFETY}
       lineNumbers={false}
       translations={translations}
       className="markdown"
