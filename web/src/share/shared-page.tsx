@@ -30,13 +30,13 @@ export function SharedPage() {
     );
   }
   return (
-    <main>
+    <Alone>
       <Message icon={<Link2Off className="size-10" />} title={t("share.gone")}>
         <Button look="solid" asChild>
           <Link to="/">{t("app.home")}</Link>
         </Button>
       </Message>
-    </main>
+    </Alone>
   );
 }
 
