@@ -15,7 +15,9 @@ import { Toasts } from "@/ui/toast";
 
 const queries = new QueryClient({
   defaultOptions: {
+    mutations: { networkMode: "always" },
     queries: {
+      networkMode: "always", // a machine without a network still reaches a server of its own
       staleTime: 30_000,
       // What the server refused it will refuse again; only a lost connection is worth another try.
       retry: (count, error) => error instanceof ApiError && error.isOffline && count < 2,

@@ -24,25 +24,27 @@ export function watchConnection(back: () => void): void {
     useConnection.setState({ reachable: true });
     back();
   };
-  const knock = () => {
-    // Not by `request`: a refusal is an answer too, and a failure here is no news.
-    fetch("/health", { cache: "no-store" }).then(reached, later);
-  };
-  const later = () => {
+  const lost = () => {
+    useConnection.setState({ reachable: false });
     clearTimeout(timer);
     timer = setTimeout(knock, wait);
     wait = Math.min(wait * 2, LONGEST_RETRY_MS);
   };
-  const lost = () => {
-    if (!useConnection.getState().reachable) return;
-    useConnection.setState({ reachable: false });
-    later();
+  const knock = () => {
+    clearTimeout(timer);
+    // Not by `request`: a refusal is an answer too, and a failure here is no news.
+    fetch("/health", { cache: "no-store" }).then(reached, lost);
   };
-  if (!navigator.onLine) {
-    useConnection.setState({ reachable: false });
-    later();
-  }
-  onOutcome((outcome) => (outcome === "unreached" ? lost() : reached()));
-  window.addEventListener("offline", lost);
+  onOutcome((outcome) => {
+    const { reachable } = useConnection.getState();
+    if (outcome === "unreached") {
+      if (reachable) lost();
+    } else if (!reachable) {
+      knock(); // what arrives now may have been on its way before
+    }
+  });
+  // A machine without a network still reaches a server of its own: the browser's word is only a reason to look.
+  window.addEventListener("offline", knock);
   window.addEventListener("online", knock);
+  if (!navigator.onLine) knock();
 }
