@@ -43,7 +43,7 @@ export function Toasts() {
   const { t } = useTranslation();
   const { notes, remove } = useNotes();
   return (
-    <Toast.Provider swipeDirection="right" label={t("common.close")}>
+    <Toast.Provider swipeDirection="right" label={t("app.note")}>
       {notes.map((note) => (
         <Toast.Root
           key={note.id}
