@@ -14,7 +14,11 @@ import { branchTo, makeTree, placeOf, type Place } from "@/chat/core/tree";
 import { QuestionRow } from "@/chat/question-row";
 import type { RowProps } from "@/chat/row";
 import { useStickToEnd } from "@/chat/stick";
+import { Far } from "@/markdown/near";
 import { Button } from "@/ui/button";
+
+/** Messages at the end that are drawn before anybody scrolls; the thread opens there. */
+const SHOWN_AT_ONCE = 16;
 
 interface ThreadProps {
   messages: readonly MessageView[];
@@ -51,20 +55,22 @@ export const Thread = memo(function Thread({ messages, leafId, actions, editingI
           aria-label={t("chat.conversation")}
         >
           <div ref={content} className="mx-auto flex w-full max-w-3xl flex-col gap-7 px-4 pt-6 pb-8">
-            {(pair ? branch.slice(0, -1) : branch).map((message) => (
+            {(pair ? branch.slice(0, -1) : branch).map((message, index) => (
               // Rows out of sight are not laid out: a thread of a thousand messages scrolls like one of ten.
               <div
                 key={message.id}
                 data-message={message.id}
                 className="[contain-intrinsic-size:auto_160px] [content-visibility:auto]"
               >
-                <Row
-                  message={message}
-                  {...numbers(placeOf(tree, message))}
-                  actions={actions}
-                  onEditing={onEditing}
-                  editing={editingId === message.id}
-                />
+                <Far value={index < branch.length - SHOWN_AT_ONCE}>
+                  <Row
+                    message={message}
+                    {...numbers(placeOf(tree, message))}
+                    actions={actions}
+                    onEditing={onEditing}
+                    editing={editingId === message.id}
+                  />
+                </Far>
               </div>
             ))}
             {pair && (

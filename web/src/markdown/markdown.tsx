@@ -1,6 +1,8 @@
 /** An answer's text as Markdown. Until the parser has arrived, the text itself. */
 
-import { lazy, memo, Suspense } from "react";
+import { lazy, memo, Suspense, useRef } from "react";
+
+import { useNear } from "@/markdown/near";
 
 const Rendered = lazy(() => import("@/markdown/rendered"));
 
@@ -11,9 +13,18 @@ export interface MarkdownProps {
 }
 
 export const Markdown = memo(function Markdown({ text, streaming = false }: MarkdownProps) {
+  const place = useRef<HTMLDivElement>(null);
+  const near = useNear(place);
+  const plain = <p className="wrap-anywhere whitespace-pre-wrap">{text}</p>;
   return (
-    <Suspense fallback={<p className="wrap-anywhere whitespace-pre-wrap">{text}</p>}>
-      <Rendered text={text} streaming={streaming} />
-    </Suspense>
+    <div ref={place}>
+      {near || streaming ? (
+        <Suspense fallback={plain}>
+          <Rendered text={text} streaming={streaming} />
+        </Suspense>
+      ) : (
+        plain
+      )}
+    </div>
   );
 });
