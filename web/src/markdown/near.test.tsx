@@ -1,11 +1,14 @@
-import { act, render } from "@testing-library/react";
+import { act, cleanup, render } from "@testing-library/react";
 import { afterEach, expect, it, vi } from "vitest";
 
 import "@/i18n";
 import { Markdown } from "@/markdown/markdown";
 import { Far } from "@/markdown/near";
 
-afterEach(() => vi.unstubAllGlobals());
+afterEach(() => {
+  cleanup();
+  vi.unstubAllGlobals();
+});
 
 it("stays plain while it is far, and is drawn for good once somebody comes near", async () => {
   let come: (seen: boolean) => void = () => undefined;
