@@ -38,6 +38,9 @@ test("imported titles, questions and answers", async ({ page, person }) => {
   await expect(page.locator("[data-message]")).toHaveCount(said.length);
   await page.locator(".markdown").first().waitFor();
   await expect(page.getByText("before")).toHaveCount(ANSWERS.length);
+  // What is out of sight is drawn when somebody comes near.
+  for (const row of await page.locator("[data-message]").all()) await row.scrollIntoViewIfNeeded();
+  await expect(page.locator("[data-message] .markdown")).toHaveCount(ANSWERS.length);
   await expectHarmless(page);
   for (const hostile of data.slice(0, 3)) {
     await page.goto(`/c/${hostile.id}`);
