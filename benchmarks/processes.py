@@ -130,7 +130,7 @@ class _Peak:
                 self.megabytes = int(values["VmHWM"].split()[0]) * 1024 / 1e6
             except (OSError, KeyError):
                 return  # there is no /proc, or the process has ended
-            if self._ended.wait(0.01):
+            if self._ended.wait(0.002):
                 return
 
 

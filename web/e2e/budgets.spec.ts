@@ -12,6 +12,7 @@ const MAX_SCRIPT_BYTES = 350_000;
 const MAX_INTERACTIVE_MS = 1500;
 const MIN_FRAMES = 0.9; // of the frames that this machine draws while nothing happens
 const MAX_BUSY = 0.6; // of the page's main thread
+const MAX_SHRINK_PX = 30; // of an answer that grows: more is seen as flicker
 const ATTEMPTS = 3; // other programs of the machine can spoil one
 
 test("little is loaded before the first message is possible", async ({ page, person, steps }) => {
@@ -82,21 +83,23 @@ test("an answer grows smoothly at 100 tokens a second, below a thousand messages
   ] as const) {
     await page.goto(address);
     await page.waitForLoadState("networkidle");
-    const idle = await measure(page, 1000);
-    let best = { frames: 0, busy: 1, shrunk: 0 };
+    let best = { smooth: 0, busy: 1, shrunk: Infinity, told: "" };
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      const idle = await measure(page, 1000);
       await steps.ask(`say 100/s: ${MIXED}`);
-      await expect(page.locator("[data-message]").last()).toContainText("Part 1");
-      const found = await measure(page, 4000);
+      await expect(page.locator("[data-message]").last().locator(".markdown h2").first()).toHaveText("Part 1");
+      const found = await measure(page, 3000);
       await steps.button("chat.stop").click();
       await expect(steps.button("chat.send")).toBeVisible();
-      if (found.busy < best.busy) best = found;
-      if (found.frames >= MIN_FRAMES * idle.frames && found.busy <= MAX_BUSY) break;
+      const smooth = found.frames / idle.frames;
+      const told = `${place}: ${Math.round(found.frames)} frames/s (idle ${Math.round(idle.frames)}), main thread busy ${Math.round(found.busy * 100)} %, shrunk by ${found.shrunk} px at most`;
+      if (smooth > best.smooth) best = { smooth, busy: found.busy, shrunk: found.shrunk, told };
+      if (smooth >= MIN_FRAMES && found.busy <= MAX_BUSY) break;
     }
-    const figure = `${place}: ${Math.round(best.frames)} frames/s (idle ${Math.round(idle.frames)}), main thread busy ${Math.round(best.busy * 100)} %, shrunk by ${best.shrunk} px at most`;
-    test.info().annotations.push({ type: "figure", description: figure });
-    expect.soft(best.busy, figure).toBeLessThanOrEqual(MAX_BUSY);
-    expect.soft(best.frames, figure).toBeGreaterThanOrEqual(MIN_FRAMES * idle.frames);
+    test.info().annotations.push({ type: "figure", description: best.told });
+    expect.soft(best.busy, best.told).toBeLessThanOrEqual(MAX_BUSY);
+    expect.soft(best.smooth, best.told).toBeGreaterThanOrEqual(MIN_FRAMES);
+    expect.soft(best.shrunk, best.told).toBeLessThanOrEqual(MAX_SHRINK_PX);
   }
 });
 
@@ -120,12 +123,13 @@ async function measure(page: Page, milliseconds: number): Promise<Measured> {
     (duration) =>
       new Promise<{ frames: number; seconds: number; shrunk: number }>((resolve) => {
         const began = performance.now();
+        const answer = [...document.querySelectorAll<HTMLElement>("[data-message]")].at(-1);
         let [frames, shrunk, height] = [0, 0, 0];
         const frame = (now: number) => {
           frames += 1;
-          const last = [...document.querySelectorAll<HTMLElement>("[data-message]")].at(-1)?.offsetHeight ?? 0;
-          shrunk = Math.max(shrunk, height - last);
-          height = last;
+          const tall = answer?.offsetHeight ?? 0;
+          shrunk = Math.max(shrunk, height - tall);
+          height = tall;
           if (now - began < duration) requestAnimationFrame(frame);
           else resolve({ frames, seconds: (now - began) / 1000, shrunk });
         };

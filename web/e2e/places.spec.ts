@@ -22,7 +22,7 @@ test.beforeEach(async ({ page, isMobile }) => {
  * readers and cannot be reached while it is open, which axe does not know.
  */
 async function judge(page: Page, name: string, part = "html"): Promise<void> {
-  const axe = new AxeBuilder({ page }).include(part);
+  const axe = new AxeBuilder({ page }).include(part).options({ resultTypes: ["violations"] });
   const { violations } = await (part === "html" ? axe : axe.disableRules("region")).analyze();
   const found = violations.flatMap(({ id, help, nodes }) =>
     nodes.map(({ html, failureSummary }) => `${name}: ${id}: ${help}: ${html.slice(0, 300)} ${failureSummary ?? ""}`),

@@ -17,12 +17,22 @@ interface Script {
   perSecond: number;
 }
 
-/** `say 40/s: Hello` is answered with "Hello", forty tokens a second; `say: Hello` at once; anything else politely. */
+/**
+ * `say 40/s: Hello` is answered with "Hello", forty tokens a second; `say: Hello` at once; anything else politely. At
+ * `[wait name]` the model says no more until `goOn("name")`.
+ */
 export function scriptOf(message: string): Script {
   const told = /say(?: (\d+)\/s)?: ?([\s\S]*)$/.exec(message);
   if (!told) return { text: "Certainly.", perSecond: 0 };
   return { text: told[2] ?? "", perSecond: Number(told[1] ?? 0) };
 }
+
+/** Let answers that wait for this name go on; from any process. */
+export async function goOn(name: string): Promise<void> {
+  await fetch(`${process.env.SCRIPTED_MODEL}/go/${name}`);
+}
+
+const waiting = new Map<string, () => void>();
 
 export async function startScriptedModel(): Promise<{ baseUrl: string; server: Server }> {
   const server = createServer((request, response) => {
@@ -35,10 +45,15 @@ export async function startScriptedModel(): Promise<{ baseUrl: string; server: S
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (request.url === "/v1/models") return json(response, 200, { data: [{ id: MODEL, object: "model" }] });
+  const name = request.url?.split("/v1/go/")[1];
+  if (name !== undefined) {
+    waiting.get(name)?.();
+    return json(response, waiting.delete(name) ? 200 : 404, {});
+  }
   if (request.url !== "/v1/chat/completions") return json(response, 404, { error: { message: "not here" } });
   const { messages, stream } = JSON.parse(await bodyOf(request)) as ChatBody;
   const { text, perSecond } = scriptOf(messages.findLast(({ role }) => role === "user")?.content ?? "");
-  const pieces = text.match(/\s?\S{1,6}|\s+/g) ?? [];
+  const pieces = text.match(/\[wait \S+?\]|\s?\S{1,6}|\s+/g) ?? [];
   const usage = { prompt_tokens: 7, completion_tokens: pieces.length };
   if (!stream) {
     const message = { role: "assistant", content: text };
@@ -48,6 +63,14 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   const send = (event: unknown) => response.write(`data: ${JSON.stringify(event)}\n\n`);
   const began = performance.now();
   for (const [index, content] of pieces.entries()) {
+    const wait = /^\[wait (\S+)\]$/.exec(content)?.[1];
+    if (wait !== undefined) {
+      await new Promise<void>((resolve) => {
+        waiting.set(wait, resolve);
+        response.on("close", resolve); // stopped
+      });
+      continue;
+    }
     send({ choices: [{ index: 0, delta: { content } }] });
     if (perSecond === 0) continue;
     await sleep(Math.max(0, began + ((index + 1) * 1000) / perSecond - performance.now()));

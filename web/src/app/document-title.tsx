@@ -19,7 +19,9 @@ export function DocumentTitle() {
         ? t("sidebar.settings")
         : path.startsWith("/admin")
           ? t("sidebar.admin")
-          : undefined,
+          : path === "/temporary"
+            ? t("chat.temporary.title")
+            : undefined,
   );
   return null;
 }

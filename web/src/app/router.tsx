@@ -97,6 +97,11 @@ const home = createRoute({
 });
 const newChat = createRoute({ getParentRoute: () => home, path: "/", component: ChatPage });
 const chat = createRoute({ getParentRoute: () => home, path: "/c/$conversationId", component: ChatPage });
+const temporary = createRoute({
+  getParentRoute: () => home,
+  path: "/temporary",
+  component: lazyRouteComponent(() => import("@/chat/temporary/temporary-page"), "TemporaryPage"),
+});
 const settings = createRoute({
   getParentRoute: () => home,
   path: "/settings",
@@ -122,7 +127,7 @@ const tree = root.addChildren([
   signIn,
   signUp,
   shared,
-  home.addChildren([newChat, chat, settings, settingsSection, admin, adminSection]),
+  home.addChildren([newChat, chat, temporary, settings, settingsSection, admin, adminSection]),
 ]);
 
 export function makeRouter(queries: QueryClient) {

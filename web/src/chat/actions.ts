@@ -1,7 +1,7 @@
 /** What people do with messages; every refusal becomes a note on the page. */
 
 import { useQueryClient } from "@tanstack/react-query";
-import { useMemo } from "react";
+import { useCallback, useMemo } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { MessageView, Turn } from "@/api/generated/types.gen";
@@ -32,18 +32,11 @@ export interface Actions {
   show: (message: MessageView) => Promise<boolean>;
 }
 
-export function useActions(): Actions {
-  const queries = useQueryClient();
+/** Does something, tells a refusal, and resolves with whether it was done. */
+export function useTold(): (work: () => Promise<void>) => Promise<boolean> {
   const { t } = useTranslation();
-  return useMemo(() => {
-    const taken = (conversationId: string, turn: Turn) => {
-      const messages = messagesOf(turn);
-      // Of two answers the server shows the first.
-      remember(queries, conversationId, messages, turn.messages[0]?.id);
-      for (const message of messages) if (message.status === "generating") watch(queries, message);
-      void queries.invalidateQueries({ queryKey: ["conversations"] });
-    };
-    const told = async (work: () => Promise<void>): Promise<boolean> => {
+  return useCallback(
+    async (work) => {
       try {
         await work();
         return true;
@@ -51,6 +44,21 @@ export function useActions(): Actions {
         if (!noteLimit(error)) tellError(error, t("app.offline"));
         return false;
       }
+    },
+    [t],
+  );
+}
+
+export function useActions(): Actions {
+  const queries = useQueryClient();
+  const told = useTold();
+  return useMemo(() => {
+    const taken = (conversationId: string, turn: Turn) => {
+      const messages = messagesOf(turn);
+      // Of two answers the server shows the first.
+      remember(queries, conversationId, messages, turn.messages[0]?.id);
+      for (const message of messages) if (message.status === "generating") watch(queries, message);
+      void queries.invalidateQueries({ queryKey: ["conversations"] });
     };
     const treeOf = ({ conversation_id: id }: MessageView) =>
       makeTree(queries.getQueryData(messagesQuery(id).queryKey) ?? []);
@@ -73,5 +81,5 @@ export function useActions(): Actions {
       },
       show,
     };
-  }, [queries, t]);
+  }, [queries, told]);
 }

@@ -8,6 +8,7 @@ import { Branches } from "@/chat/branches";
 import { EditForm } from "@/chat/edit-form";
 import { IconAction } from "@/chat/icon-action";
 import type { RowProps } from "@/chat/row";
+import { isStored } from "@/chat/temporary/message";
 import { copyText } from "@/ui/copy";
 import type { MessageView } from "@/api/generated/types.gen";
 
@@ -36,7 +37,7 @@ export const AnswerRow = memo(function AnswerRow(props: RowProps) {
           <Branches index={index} count={count} onChoose={(other) => void actions.showSibling(message, other)} />
           <IconAction icon={Copy} label={t("common.copy")} onClick={() => copyText(message.content, t)} />
           <IconAction icon={RefreshCw} label={t("chat.regenerate")} onClick={() => void actions.regenerate(message)} />
-          {canContinue(message) && (
+          {canContinue(message) && isStored(message) && (
             <IconAction
               icon={ListPlus}
               label={t("chat.continue")}
@@ -46,7 +47,7 @@ export const AnswerRow = memo(function AnswerRow(props: RowProps) {
           {message.status !== "withheld" && (
             <IconAction icon={Pencil} label={t("chat.editAnswer")} onClick={() => onEditing(message.id)} />
           )}
-          <AnswerActions message={message} />
+          {isStored(message) && <AnswerActions message={message} />}
         </div>
       )}
     </>

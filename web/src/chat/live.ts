@@ -4,9 +4,10 @@ import type { QueryClient } from "@tanstack/react-query";
 import { create } from "zustand";
 
 import type { MessageView } from "@/api/generated/types.gen";
-import { ApiError } from "@/api/http";
+import { ApiError, send } from "@/api/http";
 import { begun, type LiveAnswer } from "@/chat/core/answer";
-import { attach } from "@/chat/core/attach";
+import { attach, type Known } from "@/chat/core/attach";
+import type { AnswerEvent } from "@/chat/core/events";
 import { conversationQuery, messagesQuery, remember } from "@/chat/queries";
 
 export interface Live {
@@ -30,19 +31,24 @@ export const useLive = create<LiveState>((set) => ({
     }),
 }));
 
-const watched = new Map<string, AbortController>();
+interface Follow {
+  id: string;
+  from: LiveAnswer;
+  open: (known: Known, signal: AbortSignal) => Promise<Response>;
+  signal: AbortSignal;
+  onEvent: (event: AnswerEvent) => void;
+}
 
 /**
- * Follow an answer to its end, once, however often it is asked for. Changes reach the page once per frame: at a hundred
- * tokens a second, drawing each would be more work than anybody can see.
+ * Show an answer while it grows. Changes reach the page once per frame: at a hundred tokens a second, drawing each would
+ * be more work than anybody can see. `forget` ends the showing, when the message itself says all there is to say.
  */
-export function watch(queries: QueryClient, message: MessageView): void {
-  const { id, conversation_id: conversationId } = message;
-  if (watched.has(id)) return;
-  const controller = new AbortController();
-  watched.set(id, controller);
+export function follow({ id, from, open, signal, onEvent }: Follow): {
+  ended: Promise<LiveAnswer>;
+  forget: () => void;
+} {
   const { set } = useLive.getState();
-  let now: Live = { answer: begun(message), lost: false };
+  let now: Live = { answer: from, lost: false };
   let frame: number | null = null;
   const draw = () => {
     frame = null;
@@ -53,25 +59,49 @@ export function watch(queries: QueryClient, message: MessageView): void {
     frame ??= requestAnimationFrame(draw);
   };
   set(id, now);
-  attach({
-    path: `/api/messages/${id}/events`,
-    from: now.answer,
-    signal: controller.signal,
+  const ended = attach({
+    open,
+    from,
+    signal,
     onChange: (answer, event) => {
       changed({ answer });
+      onEvent(event);
+    },
+    onLost: (lost) => changed({ lost }),
+  });
+  const forget = () => {
+    if (frame !== null) cancelAnimationFrame(frame);
+    set(id, null);
+  };
+  return { ended, forget };
+}
+
+const watched = new Map<string, AbortController>();
+
+/** Follow a stored answer to its end, once, however often it is asked for. */
+export function watch(queries: QueryClient, message: MessageView): void {
+  const { id, conversation_id: conversationId } = message;
+  if (watched.has(id)) return;
+  const controller = new AbortController();
+  watched.set(id, controller);
+  const { ended, forget } = follow({
+    id,
+    from: begun(message),
+    open: (known, signal) => send(`/api/messages/${id}/events`, { query: { ...known }, signal }),
+    signal: controller.signal,
+    onEvent: (event) => {
       if (event.kind === "done") remember(queries, conversationId, [event.message]);
       if (event.kind === "title") retitle(queries, conversationId, event.title);
     },
-    onLost: (lost) => changed({ lost }),
-  })
+  });
+  ended
     .then((answer) => finished(queries, message, answer))
     .catch((error: unknown) => {
       if (!controller.signal.aborted) failed(queries, message, error);
     })
     .finally(() => {
-      if (frame !== null) cancelAnimationFrame(frame);
       watched.delete(id);
-      set(id, null);
+      forget();
     });
 }
 

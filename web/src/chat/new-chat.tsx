@@ -1,4 +1,5 @@
 import { useNavigate } from "@tanstack/react-router";
+import { Ghost } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -8,6 +9,7 @@ import { useAttachments } from "@/chat/files/attachments";
 import { ComposerWithFiles } from "@/chat/files/composer-with-files";
 import { ChatHeader } from "@/chat/header";
 import { TwiceButton } from "@/chat/compare/twice-button";
+import { HeaderButton } from "@/chat/header-button";
 import { createConversation, deleteConversation } from "@/chat/queries";
 import { DEFAULT_SETUP, type ChatSetup } from "@/chat/setup/setup";
 import { Welcome } from "@/chat/welcome";
@@ -44,7 +46,13 @@ export function NewChat() {
   };
   return (
     <>
-      <ChatHeader setup={setup} onSetup={(changes) => setSetup({ ...setup, ...changes })} />
+      <ChatHeader setup={setup} onSetup={(changes) => setSetup({ ...setup, ...changes })}>
+        <HeaderButton
+          icon={Ghost}
+          label={t("chat.temporary.begin")}
+          onClick={() => void navigate({ to: "/temporary" })}
+        />
+      </ChatHeader>
       <div className="mx-auto flex w-full max-w-3xl grow flex-col justify-center gap-6 px-4 pb-[15dvh]">
         <Welcome onChoose={setText} />
         <ComposerWithFiles

@@ -31,6 +31,7 @@ export function grow(answer: LiveAnswer, event: AnswerEvent): LiveAnswer {
       return { ...answer, text: event.message.content, reasoning: event.message.reasoning, final: event.message };
     case "error":
       return { ...answer, error: { message: event.message, code: event.code } };
+    case "started":
     case "title":
       return answer;
   }

@@ -1,12 +1,18 @@
 /** Watches an answer to its end, through lost connections. */
 
-import { ApiError, send } from "@/api/http";
+import { ApiError } from "@/api/http";
 import { characters, grow, type LiveAnswer } from "@/chat/core/answer";
 import { readEvents, type AnswerEvent } from "@/chat/core/events";
 
+/** Characters that the page has. */
+export interface Known {
+  offset: number;
+  reasoning_offset: number;
+}
+
 interface Options {
-  /** Of the stream: `/api/messages/…/events`, or that of a temporary chat. */
-  path: string;
+  /** Opens the stream behind what is known already. */
+  open: (known: Known, signal: AbortSignal) => Promise<Response>;
   /** What is known already. */
   from: LiveAnswer;
   signal: AbortSignal;
@@ -21,12 +27,12 @@ const backoff = (attempt: number) => Math.min(500 * 2 ** attempt, 10_000);
 
 /** Resolves with the last state when the server says that the answer is done, or refuses; rejects when aborted. */
 export async function attach(options: Options): Promise<LiveAnswer> {
-  const { path, signal, onChange, onLost, delay = backoff } = options;
+  const { open, signal, onChange, onLost, delay = backoff } = options;
   let answer = options.from;
   for (let attempt = 0; ; attempt++) {
     try {
-      const query = { offset: characters(answer.text), reasoning_offset: characters(answer.reasoning) };
-      const response = await send(path, { query, signal });
+      const known = { offset: characters(answer.text), reasoning_offset: characters(answer.reasoning) };
+      const response = await open(known, signal);
       if (attempt > 0) onLost?.(false);
       if (!response.body) throw new ApiError(0, "the answer has no body");
       for await (const { event } of readEvents(response.body)) {

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 
 import type { MessageView } from "@/api/generated/types.gen";
+import { send } from "@/api/http";
 import { characters, grow, NOTHING } from "@/chat/core/answer";
 import { attach } from "@/chat/core/attach";
 import { readEvents } from "@/chat/core/events";
@@ -57,7 +58,7 @@ describe("a growing answer", () => {
     });
     const lost: boolean[] = [];
     const answer = await attach({
-      path: "/api/messages/m/events",
+      open: (known, signal) => send("/api/messages/m/events", { query: { ...known }, signal }),
       from: NOTHING,
       signal: new AbortController().signal,
       onChange: () => undefined,
@@ -74,7 +75,7 @@ describe("a growing answer", () => {
     const fetched = vi.fn(() => Promise.resolve(Response.json(body, { status: 404 })));
     vi.stubGlobal("fetch", fetched);
     const signal = new AbortController().signal;
-    await expect(attach({ path: "/x", from: NOTHING, signal, onChange: () => undefined })).rejects.toThrow(
+    await expect(attach({ open: () => send("/x"), from: NOTHING, signal, onChange: () => undefined })).rejects.toThrow(
       "no message",
     );
     expect(fetched).toHaveBeenCalledOnce();

@@ -11,6 +11,8 @@ export interface Facts {
 }
 
 export type AnswerEvent =
+  /** Of a temporary chat: the id by which a viewer can come back. */
+  | { kind: "started"; id: string }
   | { kind: "status"; facts: Facts }
   | { kind: "reasoning" | "delta"; text: string; offset: number }
   | { kind: "done"; message: MessageView }
@@ -21,6 +23,8 @@ export type AnswerEvent =
 export function parseEvent(name: string | undefined, data: string): AnswerEvent | null {
   const value = JSON.parse(data) as Record<string, unknown>;
   switch (name) {
+    case "started":
+      return { kind: "started", id: String(value.id) };
     case "status":
       return { kind: "status", facts: value };
     case "reasoning":
