@@ -10,6 +10,8 @@ from typing import Any
 from benchmarks.contenders.harness import Job, Timing, run
 from benchmarks.server import MODEL, running_server
 
+FIRST_EVENT = b"\ndata: {"  # and not the "data:" of a header that lists schemes of addresses
+
 
 class Served:
     """Streams of /v1/completions. The client shares the machine with the server, as it does for anybody who tries."""
@@ -74,7 +76,7 @@ class _Stream:
         """Take what has arrived; False at the end."""
         data = self.socket.recv(65536)
         self._received.append(data)
-        self.has_begun = self.has_begun or b"data: " in data
+        self.has_begun = self.has_begun or FIRST_EVENT in b"".join(self._received)
         return bool(data)
 
     def num_tokens(self) -> int:
