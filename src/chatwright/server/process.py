@@ -1,13 +1,16 @@
 """A server as a process: its socket, its life from start to the last answer, and several processes on one socket."""
 
 import asyncio
+import logging
+import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import uvicorn
 from fastapi import FastAPI
@@ -17,7 +20,7 @@ from chatwright.errors import ConfigError
 from chatwright.server.app import create_app
 from chatwright.server.operations.logs import logging_config
 from chatwright.server.operations.metrics import share_between_processes
-from chatwright.server.services import open_services
+from chatwright.server.services import Services, open_services
 from chatwright.server.settings import ServerSettings
 
 _BACKLOG: Final = 2048
@@ -65,6 +68,8 @@ def serve(settings: ServerSettings, listener: socket.socket, on_ready: Callable[
     config = _uvicorn_config(app, settings, lifespan="off")
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(app, config, listener, on_ready))
+    if app.state.services.models.is_loading_in_vain:
+        _leave_threads_behind()
 
 
 async def _serve(app: FastAPI, config: uvicorn.Config, listener: socket.socket, on_ready: Callable[[], None]) -> None:
@@ -72,19 +77,40 @@ async def _serve(app: FastAPI, config: uvicorn.Config, listener: socket.socket, 
     server = _Server(config, on_ready)
     with server.signals():
         async with app.router.lifespan_context(app):
-            app.state.services.readiness.begin()
+            services: Services = app.state.services
+            server.on_end = services.models.stop_loading
+            services.readiness.begin()
             await server.serve([listener])
+
+
+def _leave_threads_behind() -> NoReturn:
+    """End the process although a thread reads a model: nothing can stop it, and Python would wait for it.
+
+    All that has to be closed is closed by now. A daemon thread would not do: one that is in native code while the
+    interpreter is torn down crashes the process.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self.on_end: Callable[[], None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.should_exit:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Before the requests get their time to end: none of them gets an answer of a model that is not there yet.
+        if self.on_end is not None:
+            self.on_end()
+        await super().shutdown(sockets)
 
     @contextmanager
     def signals(self) -> Iterator[None]:

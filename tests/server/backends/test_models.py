@@ -105,6 +105,37 @@ async def test_whoever_goes_away_does_not_take_the_model_from_those_who_wait(
 
 
 @pytest.mark.anyio
+async def test_a_server_that_ends_waits_for_no_load_and_frees_what_comes_late(
+    open_services_: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end, freed = threading.Event(), threading.Event(), threading.Event()
+    open_model = LocalBackend.open
+
+    def slow(*args: Any, **options: Any) -> LocalBackend:
+        begun.set()
+        assert may_end.wait(60)
+        return open_model(*args, **options)
+
+    def free(backend: LocalBackend) -> None:
+        backend._loaded.close()
+        freed.set()
+
+    monkeypatch.setattr(LocalBackend, "open", slow)
+    monkeypatch.setattr(LocalBackend, "free", free)
+    async with asyncio.timeout(60):
+        async with open_services_() as services:
+            waiting = asyncio.create_task(services.models.find("tiny", ADMIN))
+            assert await asyncio.to_thread(begun.wait, 60)
+        with pytest.raises(ApiError, match="shutting down"):
+            await waiting
+        assert services.models.is_loading_in_vain
+        with pytest.raises(ApiError, match="shutting down"):
+            await services.models.find("tiny", ADMIN)
+    may_end.set()
+    assert await asyncio.to_thread(freed.wait, 60)
+
+
+@pytest.mark.anyio
 async def test_an_idle_model_leaves_when_another_needs_the_memory_and_one_in_use_never(
     open_services_: Open, tiny_model_dir: Path
 ) -> None:

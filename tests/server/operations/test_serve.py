@@ -196,6 +196,43 @@ async def test_sigterm_lets_an_answer_end_and_exits_with_0(start: Start) -> None
     assert "hello" not in log
 
 
+# A model that is never loaded completely.
+LOADS_FOR_EVER = """
+import time
+from chatwright.cli.app import app
+from chatwright.server.backends.local import LocalBackend
+
+LocalBackend.open = lambda *args, **options: time.sleep(3600)
+app()
+"""
+
+
+@pytest.mark.anyio
+async def test_sigterm_ends_a_server_that_still_loads_its_model(tiny_model_dir: Path, tmp_path: Path) -> None:
+    arguments = ["--home", str(tmp_path / "home"), "--port", str(free_port()), "--no-accounts"]
+    server = ServeProcess(
+        [*arguments, "--model", str(tiny_model_dir), "--served-model-name", "tiny"],
+        {"CHATWRIGHT_SHUTDOWN_SECONDS": "1000", "CHATWRIGHT_METRICS": "open"},  # so long for answers, of which none is
+        tmp_path / "log",
+        program=["-c", LOADS_FOR_EVER],
+    )
+    try:
+        server.wait_until_ready(status=503)
+        body = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}]}
+        async with httpx.AsyncClient(base_url=server.address, timeout=60) as http:
+            waiting = asyncio.create_task(http.post("/v1/chat/completions", json=body))
+            async with asyncio.timeout(60):
+                while "chatwright_http_open_requests 2.0" not in (await http.get("/metrics")).text:  # it, and ours
+                    await asyncio.sleep(0.05)
+            server.process.terminate()
+            answer = await waiting
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "server_stopping")
+        assert await asyncio.to_thread(server.process.wait, 60) == 0
+    finally:
+        server.kill()
+    assert "Traceback" not in server.log.read_text()
+
+
 @pytest.mark.anyio
 async def test_several_processes_share_database_limits_and_one_engine(
     start: Start, postgres_url: str, redis_url: str, tmp_path: Path

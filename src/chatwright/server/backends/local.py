@@ -156,7 +156,11 @@ class LocalBackend:
 
     async def close(self) -> None:
         """See :class:`~chatwright.server.backends.base.Backend`."""
-        await anyio.to_thread.run_sync(self._loaded.close)
+        await anyio.to_thread.run_sync(self.free)
+
+    def free(self) -> None:
+        """Give the memory back; waits for the engine's thread."""
+        self._loaded.close()
 
     def _read_back(self, request: InsideRequest) -> tuple[tuple[int, ...], int, int]:
         """Prompt and answer as the model reads them, where the answer begins, and how many turns are left out."""

@@ -14,6 +14,7 @@ from chatwright.server.backends.base import Answer, ChatRequest, Embeddings, Hea
 from chatwright.server.backends.inside import Inside, InsideRequest
 from chatwright.server.backends.local import LocalBackend
 from chatwright.server.errors import ApiError
+from chatwright.server.models.loading import ServerStops
 from chatwright.server.models.memory import NoRoom
 
 log = logging.getLogger(__name__)
@@ -131,8 +132,13 @@ class LocalModel:
             return Health("loading")
         return Health("failed", self._failure) if self._failure is not None else Health("unloaded")
 
+    def stop_loading(self) -> None:
+        """Give up a load that is going on; whoever waits for it is told that the server stops."""
+        if self._loading is not None:
+            self._loading.cancel()
+
     async def close(self) -> None:
-        """See :class:`~chatwright.server.backends.base.Backend`."""
+        """See :class:`~chatwright.server.backends.base.Backend`. Waits for a load that was not given up."""
         if self._loading is not None:
             await asyncio.wait([self._loading])
         if self._backend is not None:
@@ -161,16 +167,21 @@ class LocalModel:
         loading = self._loading
         try:
             return await asyncio.shield(loading)  # who goes away does not take the model from those who wait
-        except NoRoom as error:
-            raise NoRoom from error  # everybody who waits gets an exception of their own
+        except (NoRoom, ServerStops) as error:
+            raise type(error) from error  # everybody who waits gets an exception of their own
         except ChatwrightError:
             raise self._unavailable() from None
+        except asyncio.CancelledError:
+            waiting = asyncio.current_task()
+            if loading.cancelled() and waiting is not None and not waiting.cancelling():
+                raise ServerStops from None
+            raise
 
     async def _load(self) -> LocalBackend:
         started = time.monotonic()
         try:
             backend = await self._open(self)
-        except NoRoom:
+        except (NoRoom, ServerStops):
             raise
         except ChatwrightError as error:
             self._failure, self._failed_s = str(error), time.monotonic()

@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import anyio.to_thread
-
 from chatwright.errors import EngineError
 from chatwright.model.adapters import CONFIG_FILE as ADAPTER_CONFIG
 from chatwright.model.merged import merged_folder
@@ -15,6 +13,7 @@ from chatwright.model.resolve import resolve_model
 from chatwright.safety.watermark import Watermark
 from chatwright.server.backends.local import LocalBackend
 from chatwright.server.database.tables import ServedModel
+from chatwright.server.models.loading import LoadingThreads
 from chatwright.server.models.local_model import LocalModel
 from chatwright.server.models.memory import NoRoom, needs
 from chatwright.server.settings import ServerSettings
@@ -37,6 +36,12 @@ class LocalModels:
         self._watermark = watermark
         self._models: dict[str, tuple[tuple[Any, ...], LocalModel]] = {}
         self._making_room = asyncio.Lock()
+        self._threads = LoadingThreads()
+
+    @property
+    def is_loading_in_vain(self) -> bool:
+        """Whether a thread still reads a model that nobody waits for any more."""
+        return self._threads.is_busy_in_vain
 
     def get(self, row: ServedModel) -> LocalModel:
         """A row's model, loaded or not; a new one where the row has changed since."""
@@ -58,8 +63,15 @@ class LocalModels:
         if held is not None:
             await held[1].close()
 
+    def stop_loading(self) -> None:
+        """Begin no load any more, and give up those that are going on."""
+        self._threads.stop()
+        for _, model in self._models.values():
+            model.stop_loading()
+
     async def close(self) -> None:
         """Free every model; answers in flight end with EngineError."""
+        self.stop_loading()
         for _, model in self._models.values():
             await model.close()
 
@@ -68,16 +80,14 @@ class LocalModels:
         settings, budget = self._settings, self._settings.models_memory_bytes
         options = {name: row.options.get(name, getattr(settings, name)) for name in _OPTIONS}
         async with self._making_room:
-            path = await anyio.to_thread.run_sync(_model_path, row.source)
+            path = await self._threads.run(partial(_model_path, row.source))
             await self._drop_retired()
             if budget is None:
                 return await self._open_in_what_is_free(path, options, model)
-            need = await anyio.to_thread.run_sync(partial(needs, path, budget_bytes=budget, **options))
+            need = await self._threads.run(partial(needs, path, budget_bytes=budget, **options))
             while sum(other.memory_bytes for _, other in self._models.values()) + need.total_bytes > budget:
                 await self._evict_one()
-            backend = await anyio.to_thread.run_sync(
-                partial(LocalBackend.open, path, watermark=self._watermark, kv_memory_bytes=need.kv_bytes, **options)
-            )
+            backend = await self._load(path, kv_memory_bytes=need.kv_bytes, **options)
             model.memory_bytes = need.total_bytes
             return backend
 
@@ -85,9 +95,7 @@ class LocalModels:
         """Without a budget, a model takes a share of what is free; others leave when that is too little."""
         while True:
             try:
-                backend = await anyio.to_thread.run_sync(
-                    partial(LocalBackend.open, path, watermark=self._watermark, **options)
-                )
+                backend = await self._load(path, **options)
             except EngineError:
                 if not any(other.is_idle for _, other in self._models.values()):
                     raise
@@ -95,6 +103,10 @@ class LocalModels:
             else:
                 model.memory_bytes = backend.memory_bytes
                 return backend
+
+    async def _load(self, path: Path, **options: Any) -> LocalBackend:
+        load = partial(LocalBackend.open, path, watermark=self._watermark, **options)
+        return await self._threads.run(load, undo=LocalBackend.free)
 
     async def _drop_retired(self) -> None:
         """Free what was replaced by a changed entry and is used by nobody any more."""

@@ -190,6 +190,15 @@ class ModelPool:
         """A connection to another server, shared by its models."""
         return self._upstreams.client(upstream)
 
+    @property
+    def is_loading_in_vain(self) -> bool:
+        """Whether a thread still reads a model that nobody waits for any more."""
+        return self._local.is_loading_in_vain
+
+    def stop_loading(self) -> None:
+        """The server stops: load nothing any more; who waits for a model is told so."""
+        self._local.stop_loading()
+
     async def close(self) -> None:
         """Free every model; answers in flight end with EngineError."""
         await self._local.close()
