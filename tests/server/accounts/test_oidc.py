@@ -78,6 +78,21 @@ async def test_an_equal_name_or_address_is_another_person(house: OpenHouse, prov
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("offered", "name"),
+    [("\u0430nn", "user"), ("local", "user"), ("\u200b", "user"), (" 安 \u202e Ann ", "安 Ann"), ("x" * 99, "x" * 61)],
+)
+async def test_case_5_a_provider_gives_nobody_a_name_that_could_not_be_chosen(
+    house: OpenHouse, provider: FakeProvider, offered: str, name: str
+) -> None:
+    provider.person["preferred_username"] = offered
+    async with linked_house(house, provider) as server:
+        browser = server.browser()
+        assert await sign_in(browser) == "/"
+        assert (await browser.get("/api/me")).json()["name"] == name
+
+
+@pytest.mark.anyio
 async def test_nobody_signs_up_where_sign_up_is_closed(house: OpenHouse, provider: FakeProvider) -> None:
     async with linked_house(house, provider, sign_up="invitation") as server:
         admin = await server.join("admin")

@@ -47,10 +47,31 @@ async def test_a_name_is_taken_however_it_is_written(client: Client) -> None:
 @pytest.mark.anyio
 async def test_names_that_cannot_be_read_are_refused(client: Client) -> None:
     names = ["", " ", "a\u202eb", "x" * 65, "two  spaces", "line\nbreak", "nul\0", "\ud800", "x" * 10_000]
+    names += ["\ufe0f", "zero\u200bwidth", "joi\u200dned", "fill\u3164er", "brai\u2800lle", "soft\u00adhyphen"]
     async with client(sign_up="open") as http:
         for name in names:
             answer = await sign_up(http, name)
             assert (answer.status_code, answer.json()["error"]["param"]) == (400, "name"), name
+
+
+# Nobody can tell these from names in plain Latin letters: the homoglyphs are Cyrillic, Greek, Armenian, Cherokee.
+DISGUISED = ["\u0430dmin", "adm\u0456n", "\u0391dmin", "alic\u0435", "b\u03bfb", "\u0585liver", "\u13aalice"]
+HONEST = ["админ", "Αθήνα", "王小明 Ming", "たろう Taro", "김철수 Kim", "Zoë", "Ⅷ", "İnci", "O’Neil", "R2-D2 🤖", "❤️"]
+
+
+@pytest.mark.anyio
+async def test_case_5_names_in_letters_that_look_like_others_are_refused(client: Client) -> None:
+    async with client(sign_up="open") as http:
+        assert (await sign_up(http, "admin")).status_code == 201
+        for name in DISGUISED:
+            answer = await sign_up(http, name)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_name"), ascii(name)
+            assert "alphabets" in answer.json()["error"]["message"]
+        for name in HONEST:
+            assert (await sign_up(http, name)).status_code == 201, name
+        for same in ("𝐚𝐝𝐦𝐢𝐧", "ａｄｍｉｎ", "ⓐⓓⓜⓘⓝ", "ADMIN", "ad\ufe0fmin", "АДМИН", "❤", "viii", "王小明　MING"):
+            answer = await sign_up(http, same)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (409, "name_taken"), same
 
 
 @pytest.mark.anyio

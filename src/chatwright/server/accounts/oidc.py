@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from chatwright.errors import ConfigError
 from chatwright.server.accounts.audit import AuditLog
 from chatwright.server.accounts.identity import Identity
-from chatwright.server.accounts.names import MAX_LENGTH, normal_name
+from chatwright.server.accounts.names import MAX_LENGTH, offered_name
 from chatwright.server.accounts.registration import Registration
 from chatwright.server.accounts.signing import Signer
 from chatwright.server.accounts.tokens import same_secret
@@ -168,9 +168,9 @@ class OidcSignIn:
 
     async def _register(self, caller: Principal, identity: Identity, invitation: str | None) -> User:
         """An account of the provider's name for the person, or the next one like it that is free."""
-        wanted = normal_name("".join(c for c in identity.name if c.isprintable()))[: MAX_LENGTH - 3] or "user"
+        wanted = offered_name(identity.name)[: MAX_LENGTH - 3].strip() or "user"
         for number in range(1, _NAMES_TRIED + 1):
-            name = " ".join(wanted.split()) + ("" if number == 1 else f" {number}")
+            name = wanted + ("" if number == 1 else f" {number}")
             try:
                 return await self.registration.register(
                     caller, name, password_hash=None, invitation=invitation, identity=identity
