@@ -1,7 +1,6 @@
 """What a caller holds while an answer is being written: pieces to iterate over, a result to wait for, a way to stop."""
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -106,11 +105,37 @@ class Generation:
                 self.cancel()
 
     async def __aiter__(self) -> AsyncIterator[Delta]:
+        loop, pieces = asyncio.get_running_loop(), self._pieces
+        waiter: asyncio.Future[None] | None = None
+
+        def arrived() -> None:
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+        def wake() -> None:
+            try:
+                loop.call_soon_threadsafe(arrived)
+            except RuntimeError:  # the loop was closed meanwhile: nobody listens any more
+                self.cancel()
+
         try:
-            while (delta := await self._next_piece()) is not None:
+            while True:
+                if pieces.empty():
+                    waiter, self._wake = loop.create_future(), wake  # only while waiting: waking costs a system call
+                    if pieces.empty():  # or a piece that was put in between would be missed
+                        await waiter
+                    self._wake = waiter = None
+                    continue
+                try:
+                    delta = pieces.get_nowait()
+                except Empty:  # another reader was quicker
+                    continue
+                if delta is None:
+                    break
                 yield delta
             self._end()
         finally:
+            self._wake = None
             if not self.done:
                 self.cancel()
 
@@ -174,24 +199,3 @@ class Generation:
         wake = self._wake
         if wake is not None:
             wake()
-
-    async def _next_piece(self) -> Delta | None:
-        with contextlib.suppress(Empty):
-            return self._pieces.get_nowait()
-        loop, arrived = asyncio.get_running_loop(), asyncio.Event()
-
-        def wake() -> None:
-            try:
-                loop.call_soon_threadsafe(arrived.set)
-            except RuntimeError:  # the loop was closed meanwhile: nobody listens any more
-                self.cancel()
-
-        self._wake = wake  # only while waiting: waking a loop costs a system call
-        try:
-            while True:
-                with contextlib.suppress(Empty):  # after _wake is set, or a piece put in between would be missed
-                    return self._pieces.get_nowait()
-                await arrived.wait()
-                arrived.clear()
-        finally:
-            self._wake = None
