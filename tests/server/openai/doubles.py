@@ -10,7 +10,7 @@ import numpy as np
 
 from chatwright.chat import Message
 from chatwright.errors import EngineError
-from chatwright.server.answering import Admission, Answering, NothingRedacted, Served
+from chatwright.server.answering import Admission, Answering, Served
 from chatwright.server.backends.base import (
     Answer,
     ChatRequest,
@@ -154,6 +154,16 @@ class Reading:
 
     def watch_output(self, principal: Principal, model: str, pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
         return pieces
+
+
+class NothingRedacted:
+    """Every request leaves as it came."""
+
+    def for_upstream(self, request: ChatRequest) -> ChatRequest:
+        return request
+
+    def text_for_upstream(self, request: TextRequest) -> TextRequest:
+        return request
 
 
 @dataclass

@@ -8,12 +8,12 @@ import pytest
 
 from chatwright.chat import Message
 from chatwright.errors import EngineError
-from chatwright.server.answering import Answering, NothingRedacted
+from chatwright.server.answering import Answering
 from chatwright.server.backends.base import ChatRequest, Piece, TextRequest, TokenUsage
 from chatwright.server.errors import ApiError
 from chatwright.server.openai.gathering import gather
 from chatwright.server.principal import Principal
-from tests.server.openai.doubles import Desk, OneModel, ScriptedBackend
+from tests.server.openai.doubles import Desk, NothingRedacted, OneModel, ScriptedBackend
 
 ADA = Principal(user_id="ada", role="user", channel="session")
 HELLO = ChatRequest((Message("user", "hello"),))

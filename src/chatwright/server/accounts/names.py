@@ -52,7 +52,7 @@ def checked_name(name: str, caller: Principal) -> str:
         raise ApiError(
             400,
             caller.say(
-                "the name mixes alphabets whose letters look alike, such as Latin and Cyrillic; write it in one of them",
+                "the name mixes alphabets whose letters look alike, such as Latin and Cyrillic; write it in one",
                 "用户名混用了外形相似的字母（例如拉丁字母与西里尔字母），请只使用其中一种",
             ),
             code="invalid_name",

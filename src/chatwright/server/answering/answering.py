@@ -1,220 +1,27 @@
-"""The one way to an answer, for every API: find the model, admit by the limits, moderate, generate, record the use."""
+"""The way to an answer: find the model, admit by the limits, moderate, generate, record the use."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from chatwright.chat import Message
+from chatwright.server.answering.admitted import AdmittedAnswer
+from chatwright.server.answering.protocols import Limits, Models, Moderation, Privacy, Served
 from chatwright.server.backends.base import (
     Answer,
     Backend,
     ChatRequest,
     Embeddings,
     NoTokenizer,
-    Piece,
     TextRequest,
-    TokenScore,
     TokenUsage,
     estimated_tokens,
 )
-from chatwright.server.backends.joined import JoinedAnswer
 from chatwright.server.errors import ApiError
-from chatwright.server.operations import metrics
 from chatwright.server.principal import Principal
-
-PromptScores = tuple[TokenScore | None, ...]
-
-
-class Models(Protocol):
-    """The models that are served."""
-
-    async def find(self, name: str | None, principal: Principal) -> "Served":
-        """A model by name (None: the default), loaded and ready.
-
-        Raises:
-            ApiError: 404 for one that does not exist or is somebody else's; 503 when it cannot be loaded.
-        """
-        ...
-
-
-class Admission(Protocol):
-    """A request that was let in.
-
-    Attributes:
-        headers: ``x-ratelimit-*`` for the HTTP answer.
-    """
-
-    headers: Mapping[str, str]
-
-    async def settle(self, usage: TokenUsage) -> None:
-        """Count what was really used. Called once, whatever happened."""
-        ...
-
-
-class Limits(Protocol):
-    """Who may take how much."""
-
-    def admit(self, principal: Principal, model: str, *, prompt_tokens: int) -> AbstractAsyncContextManager[Admission]:
-        """Wait for a place, hold it within the block.
-
-        Raises:
-            ApiError: 429 with ``Retry-After``; 503 when the queue is full.
-        """
-        ...
-
-
-class Moderation(Protocol):
-    """What may be asked and answered."""
-
-    async def check_input(self, principal: Principal, model: str, texts: tuple[str, ...]) -> None:
-        """Raises ApiError (400, ``content_policy_violation``) for what is blocked; logs what is flagged."""
-        ...
-
-    def watch_output(self, principal: Principal, model: str, pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
-        """The pieces as they may be shown; what is blocked ends with the finish reason ``content_filter``."""
-        ...
-
-
-class Privacy(Protocol):
-    """What leaves the server, and what is kept."""
-
-    def for_upstream(self, request: ChatRequest) -> ChatRequest:
-        """The request without personal data, where the policy says so."""
-        ...
-
-    def text_for_upstream(self, request: TextRequest) -> TextRequest:
-        """The same of a text to be continued."""
-        ...
-
-
-class NoLimits:
-    """Everybody may take everything: for a process that only runs models for others, which limit."""
-
-    @asynccontextmanager
-    async def admit(self, principal: Principal, model: str, *, prompt_tokens: int) -> AsyncIterator[Admission]:
-        """See :class:`Limits`."""
-        yield _Uncounted()
-
-
-class _Uncounted:
-    headers: Mapping[str, str] = {}
-
-    async def settle(self, usage: TokenUsage) -> None:
-        """Nobody counts."""
-
-
-class NoModeration:
-    """Everything may be asked and answered."""
-
-    async def check_input(self, principal: Principal, model: str, texts: tuple[str, ...]) -> None:
-        """See :class:`Moderation`."""
-
-    def watch_output(self, principal: Principal, model: str, pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
-        """See :class:`Moderation`."""
-        return pieces
-
-
-class NothingRedacted:
-    """Every request leaves as it came."""
-
-    def for_upstream(self, request: ChatRequest) -> ChatRequest:
-        """See :class:`Privacy`."""
-        return request
-
-    def text_for_upstream(self, request: TextRequest) -> TextRequest:
-        """See :class:`Privacy`."""
-        return request
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A model by the name that clients use."""
-
-    name: str
-    backend: Backend
-    is_upstream: bool = False
-
-
-class AdmittedAnswer:
-    """An answer to somebody who was let in: moderated, counted, and freed whatever happens.
-
-    Iterate over it within ``async with``: leaving the block cancels what is unfinished and gives the place back.
-
-    Attributes:
-        model: the name under which it is served; ``version`` is that of its weights.
-        headers: for the HTTP answer.
-    """
-
-    def __init__(
-        self,
-        served: Served,
-        principal: Principal,
-        moderation: Moderation,
-        admission: AbstractAsyncContextManager[Admission],
-        admitted: Admission,
-        answers: Sequence[Answer],
-        n: int = 1,
-    ) -> None:
-        self.model = served.name
-        self.version = served.backend.version
-        self.headers = admitted.headers
-        self._answers = answers
-        self._answer = answers[0] if len(answers) == 1 else JoinedAnswer(answers, n)
-        self._admission = admission
-        self._admitted = admitted
-        self._written = aiter(self._answer)
-        self._shown = moderation.watch_output(principal, served.name, self._written)
-        self._closed = False
-        metrics.answer_began(self.model)
-
-    @property
-    def usage(self) -> TokenUsage:
-        """Tokens so far; final after the last piece."""
-        return self._answer.usage
-
-    @property
-    def dropped_turns(self) -> int:
-        """Turns that the model was not sent."""
-        return self._answer.dropped_turns
-
-    @property
-    def prompt_scores(self) -> tuple[PromptScores | None, ...]:
-        """Of each prompt in turn; see :class:`~chatwright.server.backends.base.Answer`."""
-        return tuple(answer.prompt_scores for answer in self._answers)
-
-    def __aiter__(self) -> AsyncIterator[Piece]:
-        return self._shown
-
-    def cancel(self) -> None:
-        """Stop generating; the iteration ends soon with the finish reason ``cancelled``."""
-        self._answer.cancel()
-
-    async def __aenter__(self) -> "AdmittedAnswer":
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Cancel what is unfinished, count what was used, give the place back. May be called twice."""
-        if self._closed:
-            return
-        self._closed = True
-        self._answer.cancel()
-        # Whoever was cancelled because the client has gone must still be counted and leave the queue.
-        with anyio.CancelScope(shield=True):
-            try:
-                for pieces in (self._shown, self._written):
-                    if isinstance(pieces, AsyncGenerator):
-                        await pieces.aclose()
-                await self._admitted.settle(self._answer.usage)
-            finally:
-                metrics.answer_ended(self.model, self._answer.usage)
-                await self._admission.__aexit__(None, None, None)
 
 
 class Answering:
