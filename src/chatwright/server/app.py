@@ -1,11 +1,10 @@
 """The application: routes of every room, one form of error, and what starts and ends with the server."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib import import_module
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +15,7 @@ from chatwright import __version__
 from chatwright.errors import ChatwrightError
 from chatwright.server.errors import ApiError, as_api_error
 from chatwright.server.guard import Guard, SecurityHeaders, refuse_unsafe_start
+from chatwright.server.invalid import refusal_of
 from chatwright.server.operations.observe import Observe
 from chatwright.server.services import open_services
 from chatwright.server.settings import ServerSettings
@@ -102,33 +102,7 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    # Of a value that may be of several types, the branch that fails by more than its type is the one that was meant.
-    first = min(error.errors(), key=lambda each: str(each["type"]).endswith("_type"))
-    param = _path(first["loc"], error.body)
-    if first["type"] == "extra_forbidden":
-        answer = ApiError(400, f"there is no parameter {param} here", code="unknown_parameter", param=param)
-    else:
-        missing = first["type"] == "missing"
-        code = "missing_required_parameter" if missing else "invalid_value"
-        told = str(first["msg"]).removeprefix("Value error, ")
-        message = f"{param}: {told}" if param else told
-        answer = ApiError(400, message, code=code, param=param)
-    return error_response(answer)
-
-
-def _path(location: Sequence[int | str], body: Any) -> str | None:
-    """Where in a request something is wrong, without the names of branches that pydantic puts in between."""
-    if location[0] != "body":
-        return ".".join(map(str, location[1:])) or None
-    path: list[str] = []
-    for part in location[1:]:
-        within = isinstance(body, Mapping) and part in body
-        within = within or (isinstance(body, list) and isinstance(part, int) and part < len(body))
-        if within:
-            body = body[part]
-        if within or (part == location[-1] and isinstance(body, Mapping) and part != "[key]"):
-            path.append(str(part))
-    return ".".join(path)[:200] or None
+    return error_response(refusal_of(error.errors(), error.body))
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:

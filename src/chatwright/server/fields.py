@@ -5,6 +5,8 @@ from typing import Annotated, Final
 from fastapi import Path, Query
 from pydantic import AfterValidator, StringConstraints
 
+from chatwright.server.identifiers import servable_name
+
 _ID_PATTERN: Final = r"^[0-9A-Za-z_-]{1,64}$"
 
 
@@ -24,6 +26,7 @@ def _not_blank(text: str) -> str:
 STORABLE: Final = AfterValidator(_storable)  # of every text; lone surrogates are refused by pydantic itself
 NOT_BLANK: Final = AfterValidator(_not_blank)
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), STORABLE]
+ServedName = Annotated[Name, AfterValidator(servable_name)]
 Identifier = Annotated[str, StringConstraints(pattern=_ID_PATTERN)]  # in a body
 PathId = Annotated[str, Path(pattern=_ID_PATTERN)]
 QueryId = Annotated[str | None, Query(pattern=_ID_PATTERN)]

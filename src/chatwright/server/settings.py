@@ -28,6 +28,7 @@ from pydantic_settings import (
 
 from chatwright.errors import ConfigError
 from chatwright.paths import home_dir
+from chatwright.server.identifiers import servable_name
 
 SignUp = Literal["closed", "open", "invitation"]
 ModerationPolicy = Literal["off", "flag", "block"]
@@ -143,6 +144,11 @@ class ServerSettings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("served_model_name")
+    @classmethod
+    def _servable(cls, value: str | None) -> str | None:
+        return None if value is None else servable_name(value)
 
     @field_validator("home")
     @classmethod

@@ -24,6 +24,8 @@ OTHER_HOSTS = [
     "192.168.1.1",
     "[::1",
     "localhost:999999",
+    "localhost:99999",
+    "127.0.0.1:65536",
     "127.0.0.1,evil.example",
     "LOCALHOST.evil.example",
 ]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -206,6 +207,22 @@ async def test_case_8_names_of_models_are_never_paths(open_services_: Open, tiny
             with pytest.raises(ApiError) as refused:
                 await services.models.find(name, ADMIN)
             assert (refused.value.status, refused.value.code) == (404, "model_not_found")
+
+
+@pytest.mark.anyio
+async def test_case_8_no_model_gets_a_name_that_looks_like_a_path(client: Client, tiny_model_dir: Path) -> None:
+    odd = ["../x", "x/../y", "./x", "/x", "x/", "x//y", "..", "a\\b", "a\nb", "a\u202eb", "a\u200bb", " ", "x" * 201]
+    async with client(accounts=False) as http:
+        for name in odd:
+            answer = await http.post("/api/admin/models", json={"name": name, "source": str(tiny_model_dir)})
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, "name"), name
+        for name in ("org/model-1.5:q4", "千问 3"):
+            answer = await http.post("/api/admin/models", json={"name": name, "source": str(tiny_model_dir)})
+            assert answer.status_code == 201, answer.text
+            assert (await http.get(f"/v1/models/{quote(name)}")).json()["id"] == name
+        for method in ("GET", "DELETE"):  # an empty name is no model, either
+            answer = await http.request(method, "/v1/models/")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
 
 
 @pytest.mark.anyio

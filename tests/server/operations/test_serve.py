@@ -92,6 +92,7 @@ def test_case_18_settings_are_printed_without_secrets(tmp_path: Path, monkeypatc
         ([], "prot: 1\n", ["prot", "port"]),
         ([], "port: [1\n", ["server.yaml"]),
         ([], "sign_up: sometimes\n", ["sign_up", "sometimes", "invitation"]),
+        (["--served-model-name", "../x"], "", ["served_model_name", "../x", "path"]),
         (["--host", "0.0.0.0", "--no-accounts"], "", ["0.0.0.0"]),
         (["--host", "203.0.113.1", "--port", "0"], "", ["203.0.113.1", "--host"]),
         (["--workers", "2", "--port", "0"], "", ["CHATWRIGHT_ENGINE_URL"]),

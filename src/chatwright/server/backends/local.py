@@ -135,7 +135,13 @@ class LocalBackend:
 
     async def decode(self, ids: Sequence[int]) -> str:
         """See :class:`~chatwright.server.backends.base.Backend`."""
-        return await self._run(partial(self._loaded.tokenizer.decode, ids, skip_special=False))
+        tokenizer = self._loaded.tokenizer
+        size = self._loaded.engine.vocab_size
+        if (bad := next((token for token in ids if not 0 <= token < size), None)) is not None:
+            raise InvalidParameterError(
+                "prompt_ids", f"prompt_ids has token id {bad}; the model's ids go from 0 to {size - 1}"
+            )
+        return await self._run(partial(tokenizer.decode, ids, skip_special=False))
 
     async def tokenizer_facts(self) -> TokenizerFacts:
         """See :class:`~chatwright.server.backends.base.Backend`."""

@@ -14,6 +14,7 @@ from chatwright.server.settings import ServerSettings
 Origin = Literal["own", "allowed", "foreign"]
 
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)(?::([0-9]{1,5}))?", re.IGNORECASE)
+_HIGHEST_PORT: Final = 65535
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -46,7 +47,7 @@ class Places:
     def serves(self, host: str) -> bool:
         """Whether a ``Host`` header names this server."""
         match = _HOST.fullmatch(host)
-        if match is None:
+        if match is None or int(match[2] or 0) > _HIGHEST_PORT:
             return False
         name = match[1].lower().strip("[]")
         return name in self._hosts or (self._any_address and _is_address(name))

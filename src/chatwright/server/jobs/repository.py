@@ -49,7 +49,7 @@ async def list_everybodys(session: AsyncSession, *, limit: int, after: str | Non
     )
     if after is not None and (last := await session.get(FineTuningJob, after)) is not None:
         query = query.where(_older(last))
-    return [(job, owner) for job, owner in (await session.execute(query.limit(limit))).tuples()]
+    return [(job, owner) for job, owner in await session.execute(query.limit(limit))]
 
 
 async def jobs_to_do(session: AsyncSession) -> list[FineTuningJob]:

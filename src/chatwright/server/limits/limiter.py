@@ -101,6 +101,21 @@ class Limiter:
             self._reserved.subtract(dict.fromkeys(subjects, reserved))
             self._reserved = +self._reserved  # forgets who has nothing reserved
 
+    async def count(self, principal: Principal, model: str) -> Mapping[str, str]:
+        """Count a request that no answer is written to: it takes no place, and no tokens.
+
+        Returns:
+            ``x-ratelimit-*`` for the HTTP answer.
+
+        Raises:
+            ApiError: 429 with ``Retry-After``.
+        """
+        allowance = await self.rules.allowance(principal, model)
+        windows = [window for window in allowance.windows if window.unit == "requests"]
+        states = await self._take(principal, windows, 0)
+        await self.settle(principal, model, (), TokenUsage())
+        return _headers(states)
+
     async def states(self, principal: Principal, model: str) -> list[WindowState]:
         """Every window that applies to somebody, as it is now."""
         allowance = await self.rules.allowance(principal, model)

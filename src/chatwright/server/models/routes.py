@@ -13,7 +13,7 @@ from chatwright.server.services import services
 router = APIRouter(tags=["models"], responses=REFUSALS)
 
 User = Annotated[Principal, allow("user", scope="inference")]
-ModelName = Annotated[str, Path(max_length=255, pattern=r"^[^\x00]+$")]
+ModelName = Annotated[str, Path(max_length=255, pattern=r"^[^\x00]*$")]
 
 
 @router.get("/v1/models")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from chatwright.server.database.tables import ServedModel, Upstream
-from chatwright.server.fields import STORABLE, Identifier, Name
+from chatwright.server.fields import STORABLE, Identifier, Name, ServedName
 from chatwright.server.models.pool import ModelState
 
 Source = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000), STORABLE]
@@ -71,7 +71,7 @@ class Options(_Request):
 class NewModel(_Request):
     """A model to be served."""
 
-    name: Name
+    name: ServedName
     kind: Literal["local", "upstream"] = "local"
     source: Source = Field(description="folder, .gguf file or name on this machine; the model's name on an upstream")
     upstream_id: Identifier | None = None

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Annotated, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from chatwright.server.errors import REFUSALS, ApiError
@@ -39,10 +39,14 @@ class Finding(BaseModel):
 
 @router.post("/v1/watermark/detect")
 async def detect(
-    request: Request, principal: Annotated[Principal, allow("user", scope="inference")], body: Suspect
+    body: Suspect,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, allow("user", scope="inference")],
 ) -> Finding:
     """Look for this server's mark in a text."""
-    models = services(request).models
+    found = services(request)
+    models = found.models
     if models.watermark is None:
         raise ApiError(400, "this server marks no answers; watermark_key turns it on", code="watermark_off")
     served = await models.find(body.model, principal)
@@ -50,6 +54,7 @@ async def detect(
         raise ApiError(
             400, f"{served.name} runs on another server, which does not mark its answers", code="watermark_off"
         )
+    response.headers.update(await found.limiter.count(principal, served.name))
     ids = await served.backend.encode(body.text)
     score = await anyio.to_thread.run_sync(partial(models.watermark.score, ids))
     return Finding(model=served.name, tokens=score.tokens, green=score.green, z=score.z, p_value=score.p_value)

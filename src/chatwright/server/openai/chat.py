@@ -18,6 +18,7 @@ from chatwright.server.openai.chat_shapes import (
     ToolCall,
 )
 from chatwright.server.openai.gathering import Whole, gather, raise_if_cancelled
+from chatwright.server.openai.naming import errors_named
 from chatwright.server.openai.shapes import EVENT_STREAM, Logprob, Usage
 from chatwright.server.policy import allow
 from chatwright.server.principal import Principal
@@ -39,9 +40,9 @@ async def create_chat_completion(
     principal: Annotated[Principal, allow("user", scope="inference")],
 ) -> Any:
     """Answer a conversation, whole or as a stream."""
-    wanted = body.chat()
-    begun = services(request).answering.chat(principal, body.model, wanted)
-    answer = await unless_disconnected(request.receive, begun)
+    with errors_named(body.names()):
+        begun = services(request).answering.chat(principal, body.model, body.chat())
+        answer = await unless_disconnected(request.receive, begun)
     number = body.n or 1
     if body.stream:
         with_usage = bool(body.stream_options and body.stream_options.include_usage)

@@ -17,6 +17,7 @@ from chatwright.server.openai.formats import (
     check_names,
     constraint_of,
 )
+from chatwright.server.openai.naming import constraint_names
 from chatwright.server.openai.shapes import (
     MAX_MESSAGES,
     JsonObject,
@@ -105,6 +106,11 @@ class ChatCompletionRequest(Sampling):
             continue_final=bool(self.continue_final_message),
             template_variables=self._variables(),
         )
+
+    def names(self) -> dict[str, str]:
+        """Fields of this request by the library's names for them."""
+        names = constraint_names("response_format" if self.response_format else "tools")
+        return names if self.max_completion_tokens is None else {**names, "max_tokens": "max_completion_tokens"}
 
     def _sampling(self) -> dict[str, Any]:
         sampling = self.sampling()

@@ -1,13 +1,11 @@
 """``POST /v1/completions``: plain texts continued, and scored (``echo`` with ``logprobs``)."""
 
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from chatwright.errors import InputError
 from chatwright.server.answering import AdmittedAnswer, Answering, PromptScores
-from chatwright.server.errors import ApiError
 from chatwright.server.identifiers import new_id, now_ms
 from chatwright.server.openai.completions_shapes import (
     Completion,
@@ -17,6 +15,7 @@ from chatwright.server.openai.completions_shapes import (
     TextLogprobs,
 )
 from chatwright.server.openai.gathering import Whole, gather, raise_if_cancelled
+from chatwright.server.openai.naming import constraint_names, errors_named
 from chatwright.server.openai.shapes import EVENT_STREAM, Usage
 from chatwright.server.policy import allow
 from chatwright.server.principal import Principal
@@ -24,6 +23,8 @@ from chatwright.server.services import services
 from chatwright.server.sse import EventStream, event, to_json, unless_disconnected
 
 router = APIRouter(tags=["completions"])
+
+_NAMES: Final = {"messages": "prompt", "prompt_ids": "prompt", **constraint_names("response_format")}
 
 
 @router.post(
@@ -39,19 +40,14 @@ async def create_completion(
 ) -> Any:
     """Continue one text or many."""
     answering = services(request).answering
-    answer = await unless_disconnected(request.receive, _begin(body, principal, answering))
+    with errors_named(_NAMES):
+        begun = answering.complete(principal, body.model, *body.texts())
+        answer = await unless_disconnected(request.receive, begun)
     if body.stream:
         chunks = _chunks(body, answer, _Echo(body, principal, answering))
         return EventStream(chunks, headers=answer.headers, close=answer.close)
     response.headers.update(answer.headers)
     return await unless_disconnected(request.receive, _whole(body, answer, _Echo(body, principal, answering)))
-
-
-async def _begin(body: CompletionRequest, principal: Principal, answering: Answering) -> AdmittedAnswer:
-    try:
-        return await answering.complete(principal, body.model, *body.texts())
-    except InputError as error:
-        raise ApiError(400, str(error), code="invalid_value", param="prompt") from None
 
 
 class _Echo:

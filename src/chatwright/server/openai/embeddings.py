@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, StringConstraints
 
 from chatwright.server.errors import ApiError
+from chatwright.server.openai.naming import errors_named
 from chatwright.server.openai.shapes import ModelName, TokenId, as_many
 from chatwright.server.openai.shapes import Request as Body
 from chatwright.server.policy import allow
@@ -18,6 +19,7 @@ from chatwright.server.sse import unless_disconnected
 router = APIRouter(tags=["embeddings"])
 
 MAX_INPUTS: Final = 2048
+_NAMES: Final = {"messages": "input", "prompt_ids": "input"}
 Text = Annotated[str, StringConstraints(min_length=1)]
 TokenIds = Annotated[list[TokenId], Field(min_length=1)]
 
@@ -73,8 +75,9 @@ async def create_embeddings(
     principal: Annotated[Principal, allow("user", scope="inference")],
 ) -> EmbeddingList:
     """Vectors of texts, each of length 1: similar texts have a large product."""
-    made = services(request).answering.embed(principal, body.model, body.inputs)
-    served, embeddings, headers = await unless_disconnected(request.receive, made)
+    with errors_named(_NAMES):
+        made = services(request).answering.embed(principal, body.model, body.inputs)
+        served, embeddings, headers = await unless_disconnected(request.receive, made)
     size = embeddings.vectors.shape[1]
     if body.dimensions not in (None, size):
         message = f"vectors of {served.name} have {size} dimensions and are not cut; leave dimensions out"

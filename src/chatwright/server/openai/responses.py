@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from chatwright.errors import ChatwrightError, InputError
+from chatwright.errors import ChatwrightError
 from chatwright.server.answering import AdmittedAnswer
 from chatwright.server.backends.base import ChatRequest
 from chatwright.server.errors import ApiError, as_api_error, not_found
 from chatwright.server.fields import PathId, QueryId
 from chatwright.server.identifiers import new_id, now_ms
 from chatwright.server.openai.gathering import raise_if_cancelled
+from chatwright.server.openai.naming import errors_named
 from chatwright.server.openai.responses_items import as_items, as_messages
 from chatwright.server.openai.responses_shapes import (
     Asked,
@@ -44,7 +45,10 @@ async def create_response(body: ResponseRequest, request: Request, response: Res
     body.check()
     store = services(request).responses
     items = as_items(body.input)
-    answer = await unless_disconnected(request.receive, _begin(request, body, principal, items))
+    chat = await _chat(request, body, principal, items)
+    with errors_named(body.names()):
+        begun = services(request).answering.chat(principal, body.model, chat)
+        answer = await unless_disconnected(request.receive, begun)
     writer = ResponseWriter(_begun(body, answer))
     keep = store if body.store is not False else None
     events = _events(writer, answer, keep, principal.user_id, items)
@@ -56,10 +60,14 @@ async def create_response(body: ResponseRequest, request: Request, response: Res
 
 
 @router.post("/v1/responses/input_tokens")
-async def count_input_tokens(body: Asked, request: Request, principal: Caller) -> InputTokens:
+async def count_input_tokens(body: Asked, request: Request, response: Response, principal: Caller) -> InputTokens:
     """How many tokens a response would read."""
+    found = services(request)
+    served = await found.answering.served(principal, body.model)
+    response.headers.update(await found.limiter.count(principal, served.name))
     chat = await _chat(request, body, principal, as_items(body.input))
-    _, tokens = await services(request).answering.count(principal, body.model, chat)
+    with errors_named(body.names()):
+        _, tokens = await found.answering.count(principal, body.model, chat)
     return InputTokens(input_tokens=tokens)
 
 
@@ -114,10 +122,8 @@ async def list_input_items(
 async def _chat(request: Request, body: Asked, principal: Principal, items: list[dict[str, Any]]) -> ChatRequest:
     """The chat that is asked of the model: what came before, and what is new."""
     before = await services(request).responses.history(principal.user_id, body.previous_response_id)
-    try:
-        messages = as_messages([*before, *items], body.instructions)
-    except InputError as error:
-        raise ApiError(400, str(error), code="invalid_value", param="input") from None
+    with errors_named(body.names()):
+        messages, constraint = as_messages([*before, *items], body.instructions), body.constraint()
     functions = [tool.model_dump(exclude={"type"}, exclude_none=True) for tool in body.tools or ()]
     effort = body.reasoning.effort if body.reasoning else None
     thinking = {"enable_thinking": False} if effort == "none" else {}
@@ -126,23 +132,11 @@ async def _chat(request: Request, body: Asked, principal: Principal, items: list
         tools=tuple({"type": "function", "function": function} for function in functions),
         tool_choice=body.choice(),
         parallel_tool_calls=body.parallel_tool_calls is not False,
-        constraint=body.constraint(),
+        constraint=constraint,
         context_policy="drop_oldest" if body.truncation == "auto" else "error",
         template_variables=({"reasoning_effort": effort} if effort else {}) | thinking,
         sampling=body.sampling() if isinstance(body, ResponseRequest) else {},
     )
-
-
-async def _begin(
-    request: Request, body: ResponseRequest, principal: Principal, items: list[dict[str, Any]]
-) -> AdmittedAnswer:
-    chat = await _chat(request, body, principal, items)
-    try:
-        return await services(request).answering.chat(principal, body.model, chat)
-    except ChatwrightError as error:
-        refusal = as_api_error(error)
-        refusal.param = "input" if refusal.param == "messages" else refusal.param
-        raise refusal from error
 
 
 def _begun(body: ResponseRequest, answer: AdmittedAnswer) -> ResponseBody:

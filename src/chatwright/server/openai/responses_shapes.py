@@ -14,6 +14,7 @@ from chatwright.server.openai.formats import (
     check_names,
     schema_constraint,
 )
+from chatwright.server.openai.naming import constraint_names
 from chatwright.server.openai.shapes import MAX_MESSAGES, JsonObject, Metadata, ModelName, Request, TopLogprobs
 
 WITH_LOGPROBS: Final = "message.output_text.logprobs"
@@ -173,6 +174,11 @@ class Asked(Request):
     truncation: Literal["auto", "disabled"] | None = Field(
         None, description="auto leaves the oldest turns out when all do not fit, and says how many in dropped_turns"
     )
+
+    def names(self) -> dict[str, str]:
+        """Fields of this request by the library's names for them."""
+        names = constraint_names("text.format" if self.text and self.text.format else "tools")
+        return {**names, "messages": "input", "prompt_ids": "input", "max_tokens": "max_output_tokens"}
 
     def choice(self) -> str:
         """Which tool is to be called. Raises ApiError when there is none such."""

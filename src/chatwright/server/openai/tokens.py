@@ -7,13 +7,15 @@ Source:
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from chatwright.chat import parse_messages
+from chatwright.server.answering import Served
 from chatwright.server.backends.base import ChatRequest
 from chatwright.server.openai.chat_shapes import ChatMessage
 from chatwright.server.openai.formats import MAX_TOOLS, Tool
+from chatwright.server.openai.naming import errors_named
 from chatwright.server.openai.shapes import MAX_MESSAGES, ModelName, TokenId
 from chatwright.server.policy import allow
 from chatwright.server.principal import Principal
@@ -77,33 +79,51 @@ class TokenizerInfo(BaseModel):
 @router.get("/tokenizer_info")
 async def tokenizer_info(
     request: Request,
+    response: Response,
     principal: Annotated[Principal, allow("user", scope="inference")],
     model: Annotated[ModelName | None, Query()] = None,
 ) -> TokenizerInfo:
     """The marks of a model's tokenizer and its chat template, for programs that prepare prompts themselves."""
-    facts = await (await services(request).answering.served(principal, model)).backend.tokenizer_facts()
-    return TokenizerInfo(**asdict(facts))
+    backend = (await _counted(request, response, principal, model)).backend
+    return TokenizerInfo(**asdict(await backend.tokenizer_facts()))
 
 
 @router.post("/tokenize")
 async def tokenize(
-    body: TokenizeRequest, request: Request, principal: Annotated[Principal, allow("user", scope="inference")]
+    body: TokenizeRequest,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, allow("user", scope="inference")],
 ) -> Tokenized:
     """Token ids of a text, or how many a chat has."""
-    answering = services(request).answering
+    served = await _counted(request, response, principal, body.model)
+    answering, limit = services(request).answering, served.backend.context_length
     if body.messages is not None:
         messages = parse_messages([message.form() for message in body.messages])
         tools = tuple(tool.model_dump(exclude_none=True) for tool in body.tools or ())
-        served, count = await answering.count(principal, body.model, ChatRequest(messages, tools=tools))
-        return Tokenized(count=count, max_model_len=served.backend.context_length, tokens=None)
-    served, ids = await answering.encode(principal, body.model, body.prompt or "")
-    return Tokenized(count=len(ids), max_model_len=served.backend.context_length, tokens=ids)
+        _, count = await answering.count(principal, served.name, ChatRequest(messages, tools=tools))
+        return Tokenized(count=count, max_model_len=limit, tokens=None)
+    with errors_named({"messages": "prompt"}):
+        _, ids = await answering.encode(principal, served.name, body.prompt or "")
+    return Tokenized(count=len(ids), max_model_len=limit, tokens=ids)
 
 
 @router.post("/detokenize")
 async def detokenize(
-    body: DetokenizeRequest, request: Request, principal: Annotated[Principal, allow("user", scope="inference")]
+    body: DetokenizeRequest,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, allow("user", scope="inference")],
 ) -> Detokenized:
     """The text of token ids."""
-    backend = (await services(request).answering.served(principal, body.model)).backend
-    return Detokenized(prompt=await backend.decode(body.tokens))
+    backend = (await _counted(request, response, principal, body.model)).backend
+    with errors_named({"prompt_ids": "tokens"}):
+        return Detokenized(prompt=await backend.decode(body.tokens))
+
+
+async def _counted(request: Request, response: Response, principal: Principal, model: str | None) -> Served:
+    """The model that reads, once the limits have let the request in: no answer is written, but reading costs, too."""
+    found = services(request)
+    served = await found.answering.served(principal, model)
+    response.headers.update(await found.limiter.count(principal, served.name))
+    return served
