@@ -1,20 +1,20 @@
 """The team of threads: everybody works, everybody waits, nobody is left behind."""
 
 import threading
+import time
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
 from numba import njit
 
-from chatwright.engine.cpu.team import ARRIVALS, Team, announce, barrier
+from chatwright.engine.cpu.team import ARRIVALS, Team, arrivals_before, barrier, called_again, stay
 
 
 @njit(nogil=True)
-def relay(thread: int, threads: int, arrivals: int, sync: np.ndarray, board: np.ndarray) -> None:
+def relay(thread: int, threads: int, sync: np.ndarray, board: np.ndarray) -> None:
     """In each round everybody reads what everybody wrote in the round before."""
-    announce(sync, thread)
+    arrivals = arrivals_before(sync)
     for turn in range(1, board.shape[0]):
         board[turn, thread] = board[turn - 1, :threads].sum() + 1
         arrivals += threads
@@ -30,7 +30,7 @@ def team(request: pytest.FixtureRequest) -> Iterator[Team]:
 
 def rounds(team: Team, turns: int) -> np.ndarray:
     board = np.zeros((turns, 8), np.int64)
-    team.run(relay, team.sync, board)
+    team.run(relay, (team.sync, board))
     return board
 
 
@@ -58,16 +58,16 @@ def test_the_first_run_of_a_function_is_one_threads_alone() -> None:
     """Two threads that compile the same function may make code that rounds differently."""
     seen: list[tuple[int, int, str]] = []
 
-    def function(thread: int, threads: int, arrivals: int, *args: Any) -> None:
+    def function(thread: int, threads: int) -> None:
         seen.append((thread, threads, threading.current_thread().name))
         together.wait(60)
 
     team = Team(3)
     together = threading.Barrier(1)
-    team.run(function)
+    team.run(function, ())
     assert [(thread, threads) for thread, threads, _ in seen] == [(0, 1)]
     together = threading.Barrier(3)
-    team.run(function)
+    team.run(function, ())
     team.close()
     assert sorted((thread, threads) for thread, threads, _ in seen[1:]) == [(0, 3), (1, 3), (2, 3)]
     assert len({name for _, _, name in seen[1:]}) == 3
@@ -87,16 +87,54 @@ def test_closing_ends_the_threads() -> None:
 def test_a_failure_in_another_thread_is_reported_to_the_next_caller() -> None:
     failed = threading.Event()
 
-    def function(thread: int, threads: int, arrivals: int) -> None:
+    def function(thread: int, threads: int) -> None:
         if thread == 1:
             failed.set()
             raise ValueError("only here")
 
     team = Team(2)
-    team.run(function)
-    team.run(function)
+    team.run(function, ())
+    team.run(function, ())
     assert failed.wait(60)
     team.close()
     with pytest.raises(RuntimeError, match="failed earlier") as caught:
-        team.run(function)
+        team.run(function, ())
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+@njit(nogil=True)
+def tally(thread: int, threads: int, sync: np.ndarray, given: np.ndarray, taken: np.ndarray) -> None:
+    """Adds what lies in ``given`` to each thread's sum, and stays for more."""
+    while True:
+        stay(sync, thread)
+        before = arrivals_before(sync)
+        taken[thread] += given[0]
+        barrier(sync, before + threads)
+        if not called_again(sync, thread):
+            return
+
+
+def test_threads_that_stay_see_what_is_new(team: Team) -> None:
+    """At once, after they have fallen asleep, and after another function came between."""
+    given, taken = np.zeros(1, np.int64), np.zeros(8, np.int64)
+    args = (team.sync, given, taken)
+    team.run(tally, args)  # compiles, in the first thread alone
+    for turn in range(1, 200):
+        given[0] = turn
+        team.run(tally, args)
+        assert taken[: team.threads].tolist() == [turn * (turn + 1) // 2] * team.threads
+        if turn % 50 == 0:
+            time.sleep(0.01)
+        if turn % 30 == 0:
+            rounds(team, 4)
+        if turn % 70 == 0:
+            args = (team.sync, given, taken)  # the same, but not known to be
+
+
+def test_closing_while_they_stay() -> None:
+    team = Team(3)
+    args = (team.sync, np.ones(1, np.int64), np.zeros(8, np.int64))
+    team.run(tally, args)
+    team.run(tally, args)
+    team.close()
+    assert args[2][:3].tolist() == [2, 1, 1]

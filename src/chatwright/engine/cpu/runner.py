@@ -16,7 +16,7 @@ from torch import Tensor
 from chatwright.engine.cpu.attention_tiles import PAGE
 from chatwright.engine.cpu.emit import LANES
 from chatwright.engine.cpu.prefill import make_prefill
-from chatwright.engine.cpu.state import HEAD, MAX_SPLITS, Batch, Cache, Scratch, Shape, Weights
+from chatwright.engine.cpu.state import HEAD, MAX_SPLITS, Batch, Cache, Room, Scratch, Shape, Weights
 from chatwright.engine.cpu.step import head_step, step
 from chatwright.engine.cpu.team import Team
 from chatwright.engine.cpu.weights import shape_of, supports
@@ -70,8 +70,8 @@ class CpuRunner:
         self._run_prompt = make_prefill(model, weights, self._shape, self._cache)
         self._scratch = _make_scratch(self._weights, self._shape, self._team.sync)
         self._head_rows = int(weights.matrices[config.num_layers, HEAD, 2])
-        self._logits = np.empty((1, self._head_rows), np.float32)
         self._angles = _Angles(model)
+        self._make_room(COLUMNS_AT_ONCE)
         table = model.embed.weight.detach()
         self._embedding: np.ndarray | None = None
         if config.position in ("rotary", "none"):
@@ -82,20 +82,22 @@ class CpuRunner:
     def run(self, chunks: Sequence[Chunk]) -> np.ndarray:
         """See :meth:`chatwright.engine.runner.Runner.run`."""
         wanted = sum(chunk.num_logits for chunk in chunks)
-        if wanted > self._logits.shape[0]:
-            self._logits = np.empty((wanted, self._head_rows), np.float32)
-        rows = np.cumsum([0, *(chunk.num_logits for chunk in chunks)])
+        if wanted + COLUMNS_AT_ONCE > len(self._logits):
+            self._make_room(2 * wanted + COLUMNS_AT_ONCE)
         columns: list[_Column] = []
-        for chunk, row in zip(chunks, rows, strict=False):
+        row = 0
+        for chunk in chunks:
             if len(chunk.tokens) > SHORT:
-                self._prefill(chunk, int(row))
-                continue
-            first = len(chunk.tokens) - chunk.num_logits
-            for i, token in enumerate(chunk.tokens):
-                columns.append((token, chunk.start + i, chunk.blocks, int(row) + i - first if i >= first else -1))
+                self._prefill(chunk, row)
+            else:
+                first = len(chunk.tokens) - chunk.num_logits
+                for i, token in enumerate(chunk.tokens):
+                    columns.append((token, chunk.start + i, chunk.blocks, row + i - first if i >= first else -1))
+            row += chunk.num_logits
         for start in range(0, len(columns), COLUMNS_AT_ONCE):
-            self._decode(columns[start : start + COLUMNS_AT_ONCE])
-        return self._logits[:wanted, : self.vocab_size]
+            self._decode(columns[start : start + COLUMNS_AT_ONCE], wanted)
+        logits: np.ndarray = self._logits[:wanted, : self.vocab_size]
+        return logits
 
     def copy_block(self, source: int, target: int) -> None:
         """See :meth:`chatwright.engine.runner.Runner.copy_block`."""
@@ -106,33 +108,49 @@ class CpuRunner:
         """End the threads."""
         self._team.close()
 
-    def _decode(self, columns: "list[_Column]") -> None:
-        """Run tokens, each at its own position of its own sequence, as columns of the kernel."""
+    def _make_room(self, rows: int) -> None:
+        """Room for the logits of that many rows, and with it the arguments of the kernel."""
+        config, n = self.config, COLUMNS_AT_ONCE
+        tables, half = self._angles.shape
+        self._room = Room(
+            Batch(
+                x=np.zeros((n, config.hidden_size), np.float32),
+                positions=np.zeros(n, np.int64),
+                blocks=np.zeros((n, -(-self.max_model_len // PAGE)), np.int32),
+                cos=np.zeros((tables, n, half), np.float32),
+                sin=np.zeros((tables, n, half), np.float32),
+                wanted=np.zeros(n, np.int64),
+                logits=np.empty((rows, self._head_rows), np.float32),
+            ),
+            sizes=np.zeros(3, np.int64),
+        )
+        self._logits = self._room.batch.logits
+        self._step_args = (self._shape, self._weights, self._cache, self._room, self._scratch)
+
+    def _decode(self, columns: "list[_Column]", end: int) -> None:
+        """Run tokens, each at its own position of its own sequence, as columns of the kernel.
+
+        Args:
+            columns: up to COLUMNS_AT_ONCE.
+            end: the row behind those of all logits of this run.
+        """
         tokens, positions, tables, rows = zip(*columns, strict=True)
-        blocks = np.zeros((len(columns), max(map(len, tables))), np.int32)
+        count, batch = len(columns), self._room.batch
+        batch.x[:count] = self._embed(tokens, positions)
+        batch.positions[:count] = positions
         for i, table in enumerate(tables):
-            blocks[i, : len(table)] = table
+            batch.blocks[i, : len(table)] = table
+        batch.cos[:, :count], batch.sin[:, :count] = self._angles.at(positions)
         wanted = [i for i, row in enumerate(rows) if row >= 0]
         targets = [rows[i] for i in wanted]
         # The wanted rows follow each other unless a prompt stands between them; then they are copied into place.
         together = not wanted or targets[-1] - targets[0] == len(wanted) - 1
-        if together:
-            logits = self._logits[targets[0] : targets[-1] + 1] if wanted else self._logits[:0]
-        else:
-            logits = np.empty((len(wanted), self._head_rows), np.float32)
-        cos, sin = self._angles.at(positions)
-        batch = Batch(
-            x=self._embed(tokens, positions),
-            positions=np.array(positions, np.int64),
-            blocks=blocks,
-            cos=cos,
-            sin=sin,
-            wanted=np.array(wanted, np.int64),
-            logits=logits,
-        )
-        self._team.run(step, self._shape, self._weights, self._cache, batch, self._scratch)
+        first = targets[0] if wanted and together else end
+        batch.wanted[: len(wanted)] = wanted
+        self._room.sizes[:] = count, len(wanted), first
+        self._team.run(step, self._step_args)
         if not together:
-            self._logits[targets] = logits
+            self._logits[targets] = self._logits[first : first + len(wanted)]
 
     def _embed(self, tokens: Sequence[int], positions: Sequence[int]) -> np.ndarray:
         """The residual stream at the first layer, float32 [N, C]. NumPy where possible: PyTorch takes 0.4 ms here."""
@@ -153,34 +171,43 @@ class CpuRunner:
         for start in range(0, len(hidden), COLUMNS_AT_ONCE):
             part = np.ascontiguousarray(hidden[start : start + COLUMNS_AT_ONCE])
             logits = self._logits[row + start : row + start + len(part)]
-            self._team.run(head_step, self._shape, self._weights, part, logits, self._scratch)
+            self._team.run(head_step, (self._shape, self._weights, part, logits, self._scratch))
 
 
 _Column = tuple[int, int, list[int], int]  # token, position, block table, row of the logits or -1
 
 
 class _Angles:
-    """Cosines and sines of the rotary tables in float32, grown as far as positions have come."""
+    """Cosines and sines of the rotary tables in float32, grown as far as positions have come.
+
+    Attributes:
+        shape: tables and angles of each; without rotary positions one table of none.
+    """
 
     def __init__(self, model: GPT) -> None:
         config = model.config
         ropes = [config.rope] if config.rope_local is None else [config.rope, config.rope_local]
         self._rotaries = [Rotary(rope, config.head_size) for rope in ropes] if config.position == "rotary" else []
-        self._cos = self._sin = np.zeros((len(ropes), 0, config.head_size // 2), np.float32)
+        self._cos = self._sin = np.zeros((1, 0, 0), np.float32)
+        self._reach(511)
+        self.shape = self._cos.shape[0], self._cos.shape[2]
 
     def at(self, positions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Cosines and sines [tables, N, F]."""
         if not self._rotaries:
             empty = np.zeros((1, len(positions), 0), np.float32)
             return empty, empty
-        if max(positions) >= self._cos.shape[1]:
-            reach = torch.arange(2 * max(max(positions), 512))[None]
-            tables = [rotary(reach, torch.float32) for rotary in self._rotaries]
-            self._cos = np.stack([cos[0, 0].numpy() for cos, _ in tables])
-            self._sin = np.stack([sin[0, 0].numpy() for _, sin in tables])
+        self._reach(max(positions))
         # Indexing gives two tables another order in memory, for which the kernel would be compiled again.
         index = np.array(positions)
         return np.take(self._cos, index, axis=1), np.take(self._sin, index, axis=1)
+
+    def _reach(self, position: int) -> None:
+        if self._rotaries and position >= self._cos.shape[1]:
+            reach = torch.arange(2 * position + 2)[None]
+            tables = [rotary(reach, torch.float32) for rotary in self._rotaries]
+            self._cos = np.stack([cos[0, 0, :, : sin.shape[-1]].numpy() for cos, sin in tables])
+            self._sin = np.stack([sin[0, 0].numpy() for _, sin in tables])
 
 
 def _bits(tensor: Tensor) -> np.ndarray:

@@ -65,6 +65,30 @@ def atomic_load(typingctx: Any, array: Any, index: Any) -> Any:
 
 
 @intrinsic
+def atomic_store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """array[index] = value of an int64 array, visible to all threads with what was written before."""
+
+    def codegen(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, b, args[0]).data
+        b.store_atomic(args[2], b.gep(data, [args[1]]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64), codegen
+
+
+@intrinsic
+def atomic_exchange_if(typingctx: Any, array: Any, index: Any, old: Any, new: Any) -> Any:
+    """Set array[index] of an int64 array to ``new`` if it is ``old``; whether it was."""
+
+    def codegen(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, b, args[0]).data
+        found = b.cmpxchg(b.gep(data, [args[1]]), args[2], args[3], "acq_rel", "acquire")
+        return b.extract_value(found, 1)
+
+    return types.boolean(array, types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
 def relax(typingctx: Any) -> Any:
     """Tell the processor that this is a spinning loop, which leaves its sibling hyperthread the execution units."""
 

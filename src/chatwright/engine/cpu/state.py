@@ -98,6 +98,19 @@ class Batch(NamedTuple):
     logits: Any
 
 
+class Room(NamedTuple):
+    """Where batches of up to 64 columns are put, one after the other, so that the kernel always gets the same arrays.
+
+    Attributes:
+        batch: arrays of full size, of which each step reads the first columns; ``logits`` as many rows as are asked for
+            in one run of the model and a batch besides.
+        sizes: int64 [3]: columns, wanted ones, and the row where their logits begin.
+    """
+
+    batch: Any
+    sizes: Any
+
+
 class Scratch(NamedTuple):
     """Room for what flows between phases; allocated once for the largest batch.
 
@@ -105,7 +118,7 @@ class Scratch(NamedTuple):
         q: int16, scale, total: float32: quantised activations, flat; viewed as [N, 32 G] and [N, G].
         wide, branch: float32, flat: results of a matrix, [N, rows]; those that are added to the stream are in branch.
         partial: float32 [N, heads, MAX_SPLITS, padded head_dim + 2]: weighted values, maximum and sum of each split.
-        sync: int64: slot 0 counts arrivals at barriers.
+        sync: int64, of the team.
     """
 
     q: Any

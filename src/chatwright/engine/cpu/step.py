@@ -36,37 +36,42 @@ from chatwright.engine.cpu.state import (
     QKV,
     UP,
     UP_BIAS,
+    Batch,
 )
-from chatwright.engine.cpu.team import announce, barrier
+from chatwright.engine.cpu.team import arrivals_before, barrier, called_again, stay
 from chatwright.engine.cpu.tiles import GROUP
 
 
 @njit(**JIT)
-def step(thread, threads, arrivals, shape, weights, cache, batch, scratch):  # type: ignore[no-untyped-def]
+def step(thread, threads, shape, weights, cache, room, scratch):  # type: ignore[no-untyped-def]
     """Run the batch through the model; every thread of the team calls this with its own ``thread``.
+
+    All but the first stay for the batches that follow.
 
     Args:
         thread, threads: this thread's number; size of the team.
-        arrivals: the barrier's count before the step.
-        shape, weights, cache, batch, scratch: see ``state``.
+        shape, weights, cache, room, scratch: see ``state``.
     """
-    announce(scratch.sync, thread)
-    arrived = arrivals
-    for layer in range(shape.num_layers):
-        arrived = _attention(layer, thread, threads, arrived, shape, weights, cache, batch, scratch)
-        arrived = _feed_forward(layer, thread, threads, arrived, shape, weights, batch, scratch)
-    _output(thread, threads, arrived, shape, weights, batch, scratch)
+    while True:
+        stay(scratch.sync, thread)
+        arrived = arrivals_before(scratch.sync)
+        batch = _present(room)
+        for layer in range(shape.num_layers):
+            arrived = _attention(layer, thread, threads, arrived, shape, weights, cache, batch, scratch)
+            arrived = _feed_forward(layer, thread, threads, arrived, shape, weights, batch, scratch)
+        _output(thread, threads, arrived, shape, weights, batch, scratch)
+        if not called_again(scratch.sync, thread):
+            return
 
 
 @njit(**JIT)
-def head_step(thread, threads, arrivals, shape, weights, hidden, logits, scratch):  # type: ignore[no-untyped-def]
+def head_step(thread, threads, shape, weights, hidden, logits, scratch):  # type: ignore[no-untyped-def]
     """Logits of hidden states that have passed the final norm elsewhere; run by every thread of the team.
 
     Args:
         hidden: float32 [N, C].
         logits: float32 [N, padded vocabulary], written.
     """
-    announce(scratch.sync, thread)
     head = weights.matrices[shape.num_layers, HEAD]
     count = hidden.shape[0]
     q, scale, total = _quantised(scratch, count, head[3])
@@ -75,9 +80,19 @@ def head_step(thread, threads, arrivals, shape, weights, hidden, logits, scratch
     for c in range(first, last):
         row[: shape.hidden_size] = hidden[c]
         quantise(row, q[c], scale[c], total[c])
-    arrived = _meet(scratch.sync, arrivals, threads)
+    arrived = _meet(scratch.sync, arrivals_before(scratch.sync), threads)
     project(weights.data, head, q, scale, total, count, logits.reshape(-1), head[2], thread, threads)
     _meet(scratch.sync, arrived, threads)
+
+
+@njit(**INLINE)
+def _present(room):  # type: ignore[no-untyped-def]
+    """The batch that lies in the room now."""
+    columns, wanted, row = room.sizes
+    full = room.batch
+    rows = full.logits.shape[1]
+    logits = full.logits.reshape(-1)[row * rows :]
+    return Batch(full.x[:columns], full.positions, full.blocks, full.cos, full.sin, full.wanted[:wanted], logits)
 
 
 @njit(**INLINE)
@@ -192,6 +207,5 @@ def _output(thread, threads, arrived, shape, weights, batch, scratch):  # type: 
         quantise(row, q[i], scale[i], total[i])
     arrived = _meet(scratch.sync, arrived, threads)
     if wanted > 0:
-        logits = batch.logits.reshape(-1)
-        project(weights.data, head, q, scale, total, wanted, logits, head[2], thread, threads)
+        project(weights.data, head, q, scale, total, wanted, batch.logits, head[2], thread, threads)
     _meet(scratch.sync, arrived, threads)
