@@ -1,12 +1,14 @@
 """The engine without its thread: requests in, one ``step()`` at a time. Everything here runs on one thread."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from chatwright.engine.blocks import BlockManager
+from chatwright.engine.generation import Generation
 from chatwright.engine.request import Request
 from chatwright.engine.runner import Chunk, Runner
 from chatwright.engine.scheduler import Plan, Scheduler
@@ -71,6 +73,7 @@ class EngineCore:
         self._runner = runner
         self._on_leave = on_leave
         self._requests: dict[str, Request] = {}
+        self._untold: dict[Generation, None] = {}  # those with new pieces, in the order of these
         self._prompt_tokens = 0
         self._generated_tokens = 0
         self._steps = 0
@@ -128,17 +131,18 @@ class EngineCore:
         for sequence, chunk in work:  # all before any logits are looked at, which may end a request and free its blocks
             self.blocks.commit(sequence, len(chunk.tokens))
         row = 0
-        told = []
         for sequence, chunk in work:
             request = self._requests.get(sequence.request_id)  # None: another sequence of it failed in this very step
             if chunk.num_logits and request is not None:
-                told.append(request.generation)
+                self._untold[request.generation] = None
                 self._deliver(request, sequence, logits_NV[row : row + chunk.num_logits])
             row += chunk.num_logits
         # Only now, when the next run is about to give up the interpreter: whoever is woken earlier fights for it with
         # the sampling of the other sequences.
-        for generation in told:
-            generation.wake()
+        now_s = time.monotonic()
+        for generation in [generation for generation in self._untold if generation.due(now_s)]:
+            del self._untold[generation]
+            generation.wake(now_s)
 
     def stats(self) -> EngineStats:
         """Counters; may be read from another thread, where they can be a step apart from each other."""
@@ -186,5 +190,6 @@ class EngineCore:
 
     def _drop(self, request: Request) -> None:
         del self._requests[request.id]
+        self._untold.pop(request.generation, None)  # is told of its end
         self._finished += 1
         self._on_leave(request)

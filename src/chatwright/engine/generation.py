@@ -1,15 +1,21 @@
 """What a caller holds while an answer is being written: pieces to iterate over, a result to wait for, a way to stop."""
 
 import asyncio
+import contextlib
+import math
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Literal
+from typing import Final, Literal
 
 from chatwright.errors import EngineError
 
 FinishReason = Literal["stop", "length", "cancelled"]
+
+# An event loop is told of an answer's first piece and its end at once, and of what grows in between at most so often:
+# faster than eyes follow, and each time costs a processor that the other answers could use.
+TELL_EVERY_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,7 @@ class Generation:
         self._error: EngineError | None = None
         self._done = threading.Event()
         self._wake: Callable[[], None] | None = None  # set while an event loop waits
+        self._told_s = -math.inf
 
     def __iter__(self) -> Iterator[Delta]:
         try:
@@ -105,6 +112,16 @@ class Generation:
                 self.cancel()
 
     async def __aiter__(self) -> AsyncIterator[Delta]:
+        batches = self.batches()
+        try:
+            async for deltas in batches:
+                for delta in deltas:
+                    yield delta
+        finally:
+            await batches.aclose()
+
+    async def batches(self) -> AsyncGenerator[list[Delta], None]:
+        """The pieces as they come, those together that have come together; like ``async for`` besides."""
         loop, pieces = asyncio.get_running_loop(), self._pieces
         waiter: asyncio.Future[None] | None = None
 
@@ -118,21 +135,21 @@ class Generation:
             except RuntimeError:  # the loop was closed meanwhile: nobody listens any more
                 self.cancel()
 
+        ended = False
         try:
-            while True:
+            while not ended:
                 if pieces.empty():
                     waiter, self._wake = loop.create_future(), wake  # only while waiting: waking costs a system call
                     if pieces.empty():  # or a piece that was put in between would be missed
                         await waiter
                     self._wake = waiter = None
-                    continue
-                try:
-                    delta = pieces.get_nowait()
-                except Empty:  # another reader was quicker
-                    continue
-                if delta is None:
-                    break
-                yield delta
+                deltas = []
+                with contextlib.suppress(Empty):
+                    while (delta := pieces.get_nowait()) is not None:
+                        deltas.append(delta)
+                    ended = True
+                if deltas:
+                    yield deltas
             self._end()
         finally:
             self._wake = None
@@ -194,8 +211,13 @@ class Generation:
         self._pieces.put(None)  # for whoever iterates again: ends at once
         self._raise_error()
 
-    def wake(self) -> None:
+    def due(self, now_s: float) -> bool:
+        """Whether a waiting event loop is to be told of new pieces already."""
+        return now_s - self._told_s >= TELL_EVERY_S
+
+    def wake(self, now_s: float = -math.inf) -> None:
         """Tell a waiting event loop that there are pieces."""
+        self._told_s = now_s
         wake = self._wake
         if wake is not None:
             wake()

@@ -1,10 +1,11 @@
 """An answer that the engine in this process is writing: its deltas read into text, thoughts and tool calls."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 
 from chatwright.engine.generation import Delta, Generation
 from chatwright.server.backends.base import FinishReason, Piece, TokenScore, TokenUsage
-from chatwright.server.backends.reading import Reader
+from chatwright.server.backends.reading import Read, Reader
 from chatwright.server.backends.scores import scored
 from chatwright.tokenizer import Tokenizer
 
@@ -46,9 +47,11 @@ class LocalAnswer:
         return TokenUsage(self._prompt_tokens, self._completion_tokens, self._cached_tokens, self._reasoning_tokens)
 
     async def __aiter__(self) -> AsyncIterator[Piece]:
-        async for delta in self._generation:
-            if (piece := self._read(delta)) is not None:
-                yield piece
+        async with aclosing(self._generation.batches()) as batches:
+            async for deltas in batches:
+                for index, written in _by_answer(deltas).items():
+                    if (piece := self._read(index, written)) is not None:
+                        yield piece
         completion = self._generation.result()[0]
         self._cached_tokens = completion.cached_tokens
         if completion.prompt_logprobs is not None:
@@ -60,23 +63,32 @@ class LocalAnswer:
         """Stop generating; the engine's place is free within a step."""
         self._generation.cancel()
 
-    def _read(self, delta: Delta) -> Piece | None:
-        """The piece that a delta makes; None where nothing can be shown yet."""
-        reader = self._readers[delta.index]
-        self._completion_tokens += len(delta.token_ids)
-        if reader.in_reasoning:
-            self._reasoning_tokens += len(delta.token_ids)
-        self._unshown[delta.index] += len(delta.token_ids)
-        read = reader.read(delta.text, delta.token_ids)
-        if delta.finish_reason is not None:
+    def _read(self, index: int, deltas: Sequence[Delta]) -> Piece | None:
+        """The piece that deltas of one answer make; None where nothing can be shown yet."""
+        reader, finish_reason = self._readers[index], deltas[-1].finish_reason
+        read = Read()
+        for delta in deltas:
+            self._completion_tokens += len(delta.token_ids)
+            if reader.in_reasoning:
+                self._reasoning_tokens += len(delta.token_ids)
+            self._unshown[index] += len(delta.token_ids)
+            read += reader.read(delta.text, delta.token_ids)
+        if finish_reason is not None:
             read += reader.finish()
         scores = None
-        if delta.logprobs is not None:
-            scores = tuple(scored(self._tokenizer, entry) for entry in delta.logprobs)
-        if not (read or scores or delta.finish_reason):
+        if deltas[0].logprobs is not None:
+            scores = tuple(scored(self._tokenizer, entry) for delta in deltas for entry in delta.logprobs or ())
+        if not (read or scores or finish_reason):
             return None
-        num_tokens, self._unshown[delta.index] = self._unshown[delta.index], 0
-        finish: FinishReason | None = delta.finish_reason
+        num_tokens, self._unshown[index] = self._unshown[index], 0
+        finish: FinishReason | None = finish_reason
         if finish == "stop" and reader.has_calls:
             finish = "tool_calls"
-        return Piece(delta.index, read.text, read.reasoning, read.tool_calls, num_tokens, scores, finish)
+        return Piece(index, read.text, read.reasoning, read.tool_calls, num_tokens, scores, finish)
+
+
+def _by_answer(deltas: Sequence[Delta]) -> dict[int, list[Delta]]:
+    found: dict[int, list[Delta]] = {}
+    for delta in deltas:
+        found.setdefault(delta.index, []).append(delta)
+    return found
