@@ -86,7 +86,7 @@ def test_a_stream_of_two_prompts_with_echo(openai: OpenAI) -> None:
         ({"max_tokens": 0}, "max_tokens"),
         ({"prompt": []}, "prompt"),
         ({"prompt": ""}, "prompt"),
-        ({"prompt": [1, "a"]}, "prompt"),
+        ({"prompt": [1, "a"]}, "prompt.1"),
         ({"prompt": ["a"] * 1100, "n": 2}, "n"),
         ({"echo": True, "logprobs": 1, "stream": True}, "stream"),
     ],

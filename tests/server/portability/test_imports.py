@@ -12,10 +12,10 @@ from sqlalchemy import select, update
 
 from chatwright.server.app import create_app
 from chatwright.server.database.tables import ImportJob, MessageRow, Rating
-from chatwright.server.portability import archive
+from chatwright.server.portability import archive, growing
 from chatwright.server.services import Services
 from tests.server.conftest import Client, MakeSettings, running
-from tests.server.portability.chatgpt_export import conversation, many, message, rivers, shards, zipped
+from tests.server.portability.chatgpt_export import BEGUN, conversation, many, message, rivers, shards, zipped
 
 pytestmark = pytest.mark.anyio
 FROM_PAGE = {"X-Requested-With": "chatwright"}
@@ -64,6 +64,89 @@ async def test_an_export_is_imported_once_and_the_report_says_what_was_not(clien
         titles = {item["title"] for item in (await http.get("/api/conversations")).json()["data"]}
         assert titles == {f"Rivers {number}" for number in range(7)}
     assert list((tmp_path / "home" / "imports").iterdir()) == []
+
+
+def counts(report: dict[str, Any]) -> tuple[int, int, int, dict[str, int]]:
+    skipped = {item["reason"]: item["count"] for item in report["skipped"]}
+    return report["conversations"], report["grown"], report["messages"], skipped
+
+
+def grown_rivers() -> dict[str, Any]:
+    """The rivers, a week later: another turn below the shown answer, and another question beside the first."""
+    later = rivers(update_time=BEGUN + 600_000, title="Renamed there", current_node="a4")
+    nodes = {
+        "q3": ("a3", message("user", "Measured by whom?", at=BEGUN + 600)),
+        "a4": ("q3", message("assistant", "By geographers.", at=BEGUN + 601)),
+        "q1b": ("hidden", message("user", "Welcher Fluss ist der längste?", at=BEGUN + 602)),
+    }
+    later["mapping"] |= conversation(nodes)["mapping"]
+    return later
+
+
+async def test_a_conversation_that_has_grown_gets_what_is_new(client: Client) -> None:
+    async with client(accounts=False) as http:
+        assert counts(await finished(http, json.dumps([rivers()]).encode())) == (1, 0, 5, {})
+        [listed] = (await http.get("/api/conversations")).json()["data"]
+        url = f"/api/conversations/{listed['id']}"
+        await http.patch(url, json={"title": "Mine", "pinned": True})
+        for expected in ((0, 1, 3, {}), (0, 0, 0, {"already_imported": 1})):  # idempotent
+            assert counts(await finished(http, json.dumps([grown_rivers()]).encode())) == expected
+            [kept] = await exported(http)
+            texts = {said["id"]: said["content"] for said in kept["messages"]}
+            below = {texts.get(said["parent_id"]): said["content"] for said in kept["messages"]}
+            assert len(texts) == 8
+            assert (below["Not entirely."], below["Measured by whom?"]) == ("Measured by whom?", "By geographers.")
+            assert sum(said["parent_id"] is None for said in kept["messages"]) == 2
+            assert texts[kept["current_id"]] == "By geographers."  # the shown branch is longer, as it is there
+            assert (kept["title"], kept["pinned"]) == ("Mine", True)
+        hits = (await http.get("/api/conversations/search", params={"q": "geographers"})).json()["data"]
+        assert [hit["conversation_id"] for hit in hits] == [listed["id"]]
+
+
+async def test_what_a_person_did_with_an_import_stays_when_it_grows(client: Client) -> None:
+    async with client(accounts=False) as http:
+        await finished(http, json.dumps([rivers()]).encode())
+        [listed] = (await http.get("/api/conversations")).json()["data"]
+        url = f"/api/conversations/{listed['id']}"
+        body = {"content": "And the deepest?", "sampling": {"max_tokens": 1}}
+        asked = (await http.post(f"{url}/messages", json=body)).json()["messages"][0]["id"]
+        async with asyncio.timeout(30):
+            while (await http.get(f"/api/messages/{asked}")).json()["status"] == "generating":
+                await asyncio.sleep(0.02)
+        before = {said["id"]: said for said in (await exported(http))[0]["messages"]}
+        assert counts(await finished(http, json.dumps([grown_rivers()]).encode())) == (0, 1, 3, {})
+        [kept] = await exported(http)
+        after = {said["id"]: said for said in kept["messages"]}
+        assert before.items() <= after.items()
+        assert len(after) == len(before) + 3
+        assert kept["current_id"] == asked  # where the person is
+
+
+async def test_an_answer_that_goes_on_after_a_tool_becomes_longer(client: Client) -> None:
+    cut = {"q": (None, message("user", "Weather?")), "a": ("q", message("assistant", "Let me look."))}
+    whole = {**cut, "t": ("a", message("tool", "{}")), "b": ("t", message("assistant", "It is sunny."))}
+    async with client(accounts=False) as http:
+        await finished(http, json.dumps([conversation(cut)]).encode())
+        assert counts(await finished(http, json.dumps([conversation(whole)]).encode()))[:3] == (0, 1, 1)
+        [kept] = await exported(http)
+        assert [said["content"] for said in kept["messages"]] == ["Weather?", "Let me look.\n\nIt is sunny."]
+        assert (await http.get("/api/conversations/search", params={"q": "sunny"})).json()["data"]
+
+
+async def test_case_16_another_tree_under_a_known_name_adds_nothing(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = conversation({"x": (None, message("user", "something else"))})
+    more = {f"m{number}": ("a3", message("user", f"more {number}")) for number in range(5)}
+    long = rivers()
+    long["mapping"] |= conversation(more)["mapping"]
+    monkeypatch.setattr(growing, "MAX_MESSAGES", 9)
+    async with client(accounts=False) as http:
+        await finished(http, json.dumps([rivers()]).encode())
+        before = await exported(http)
+        assert counts(await finished(http, json.dumps([other]).encode())) == (0, 0, 0, {"already_imported": 1})
+        assert counts(await finished(http, json.dumps([long]).encode())) == (0, 0, 0, {"too_many_messages": 1})
+        assert await exported(http) == before
 
 
 async def test_what_was_imported_is_found_and_shown_where_it_was_left(client: Client) -> None:

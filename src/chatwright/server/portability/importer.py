@@ -78,6 +78,7 @@ class Importer:
             total_bytes=(self._folder / job_id).stat().st_size,
             read_bytes=0,
             conversations=0,
+            grown=0,
             messages=0,
             skipped={},
             error="",
@@ -214,17 +215,18 @@ class Importer:
             job = await session.get(ImportJob, job_id)
         if job is None or job.status != "running":
             raise _Over
-        before = job.conversations  # of an attempt that was cut off; now they count as imported before
+        before = job.conversations + job.grown  # of an attempt that was cut off; now they count as imported before
         reader = await anyio.to_thread.run_sync(_Reader, path, self._privacy)
         try:
-            counts = {"conversations": before, "messages": job.messages}
+            counts = {"conversations": job.conversations, "grown": job.grown, "messages": job.messages}
             while batch := await anyio.to_thread.run_sync(reader.batch):
                 stored = await store(self._database, job.user_id, batch)
-                counts["conversations"] += stored.conversations
-                counts["messages"] += stored.messages
+                for name in counts:
+                    counts[name] += getattr(stored, name)
                 known = min(before, stored.duplicates)
                 before -= known
                 reader.skipped.count("already_imported", stored.duplicates - known)
+                reader.skipped.count("too_many_messages", stored.too_large)
                 await self._progress(job_id, reader, counts)
             await self._progress(job_id, reader, counts)
         finally:

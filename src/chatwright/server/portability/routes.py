@@ -48,7 +48,10 @@ class SkippedView(BaseModel):
 
 
 class ImportView(BaseModel):
-    """An import, while it goes on and afterwards. ``error`` says why it failed; what came before it is imported."""
+    """An import, while it goes on and afterwards. ``error`` says why it failed; what came before it is imported.
+
+    ``conversations`` are new; ``grown`` were imported before and got further messages, which ``messages`` counts, too.
+    """
 
     id: str
     filename: str
@@ -56,6 +59,7 @@ class ImportView(BaseModel):
     read_bytes: int
     total_bytes: int
     conversations: int
+    grown: int
     messages: int
     skipped: list[SkippedView]
     error: str

@@ -1,9 +1,8 @@
 """Conversations between their tables and their portable form."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Final
 
 import anyio
@@ -17,6 +16,7 @@ from chatwright.server.database.tables import Conversation, Folder, MessageRow, 
 from chatwright.server.errors import not_found
 from chatwright.server.identifiers import new_id, now_ms
 from chatwright.server.portability.conversation import PortableConversation, PortableMessage
+from chatwright.server.portability.growing import TooLarge, grow, import_key, message_id, message_row
 
 _PAGE: Final = 50
 _OWN_KEY: Final = "chatwright "
@@ -121,37 +121,53 @@ def _message(row: MessageRow, rating: Rating | None) -> PortableMessage:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """How much of a batch was new."""
+    """What became of a batch.
+
+    Attributes:
+        conversations: that are new.
+        grown: that were here already, and got messages.
+        messages: that were written.
+        duplicates: conversations that bring nothing new.
+        too_large: conversations that have grown beyond what one may have.
+    """
 
     conversations: int
+    grown: int
     messages: int
     duplicates: int
+    too_large: int
 
 
 async def store(database: Database, user_id: str, batch: Sequence[PortableConversation]) -> Stored:
-    """Write conversations that are new, under ids of our own: nobody chooses what a row is called.
+    """Write what is new of conversations, under ids of our own: nobody chooses what a row is called.
 
     Raises:
         IntegrityError: the account is gone.
     """
-    num_new = num_messages = 0
+    count: Counter[str] = Counter()
     terms = await anyio.to_thread.run_sync(_terms, batch)
     async with database.write() as session:
         folders = await _folders(session, user_id, {item.folder for item in batch if item.folder})
         there = await _already_there(session, user_id, batch)
         for conversation, words in zip(batch, terms, strict=True):
             if conversation.key in there:
+                count["duplicates"] += 1
                 continue
-            ids = {message.id: new_id("msg_") for message in conversation.messages}
-            row_id = await _insert(database, session, user_id, conversation, ids, folders)
+            row_id = await _insert(database, session, user_id, conversation, folders)
             if row_id is not None:
-                num_new += 1
-                num_messages += len(conversation.messages)
-                added = [_row(message, row_id, ids) for message in conversation.messages]
+                added = [message_row(message, row_id) for message in conversation.messages]
                 await session.execute(insert(MessageRow), added)
                 found_by = {row["id"]: terms_of_row for row, terms_of_row in zip(added, words, strict=True)}
                 await search.add_new(session, user_id, row_id, found_by)
-    return Stored(num_new, num_messages, len(batch) - num_new)
+                count.update(conversations=1, messages=len(added))
+                continue
+            try:
+                num_added = await grow(session, user_id, conversation, words)
+            except TooLarge:
+                count["too_large"] += 1
+            else:
+                count.update(messages=num_added, **{"grown" if num_added else "duplicates": 1})
+    return Stored(**{name: count[name] for name in Stored.__slots__})
 
 
 def _terms(batch: Sequence[PortableConversation]) -> list[list[list[str]]]:
@@ -171,13 +187,13 @@ async def _insert(
     session: AsyncSession,
     user_id: str,
     conversation: PortableConversation,
-    ids: dict[str, str],
     folders: dict[str, str],
 ) -> str | None:
     """The id of the new row; None when the same was imported before, or is being imported at this moment."""
     statement = (sqlite if database.is_sqlite else postgresql).insert(Conversation)
+    row_id = new_id("conv_")
     row: dict[str, Any] = {
-        "id": new_id("conv_"),
+        "id": row_id,
         "user_id": user_id,
         "title": conversation.title,
         "title_by": "import" if conversation.title else "none",
@@ -187,33 +203,13 @@ async def _insert(
         "model": None,  # that of the source is not ours
         "system_prompt": conversation.system_prompt,
         "sampling": {},
-        "current_id": ids.get(conversation.current_id or ""),
-        "import_key": sha256(conversation.key.encode("utf-8", "replace")).hexdigest(),
+        "current_id": conversation.current_id and message_id(row_id, conversation.current_id),
+        "import_key": import_key(conversation),
         "created_ms": conversation.created_ms,
         "updated_ms": conversation.updated_ms,
     }
     added = await session.execute(statement.values(row).on_conflict_do_nothing().returning(Conversation.id))
     return added.scalar()
-
-
-def _row(message: PortableMessage, conversation_id: str, ids: dict[str, str]) -> dict[str, Any]:
-    return {
-        "id": ids[message.id],
-        "conversation_id": conversation_id,
-        "parent_id": ids.get(message.parent_id or ""),
-        "role": message.role,
-        "origin": "imported",
-        "status": "complete",
-        "content": message.content,
-        "reasoning": message.reasoning,
-        "content_hash": "",
-        "model": message.model,
-        "dropped_turns": 0,
-        "sampling": {},
-        "attachments": [dict(attachment) for attachment in message.attachments],
-        "created_ms": message.created_ms,
-        "updated_ms": now_ms(),  # when it came here: retention counts from then
-    }
 
 
 async def _folders(session: AsyncSession, user_id: str, names: set[str | None]) -> dict[str, str]:

@@ -22,6 +22,7 @@ class ImportJob(Base):
     total_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     read_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     conversations: Mapped[int] = mapped_column(default=0)
+    grown: Mapped[int] = mapped_column(default=0)  # conversations that were here already and got further messages
     messages: Mapped[int] = mapped_column(default=0)
     skipped: Mapped[Json] = mapped_column(default=dict)  # how many, by reason
     error: Mapped[Long] = mapped_column(default="")
