@@ -30,7 +30,12 @@ serve: $(CORE) $(MODEL) $(PAGE)  ## start the server on http://127.0.0.1:8000 (A
 page: $(PAGE)  ## build the web page into the package
 
 test: $(DEV) $(MODEL) $(PAGE)  ## run the whole test suite (ARGS="-k name" narrows it)
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/e2e
+	$(BIN)/python -m pytest tests/e2e  # a browser needs the machine to itself
+endif
 
 check: $(DEV)  ## check format, lint, types and the direction of imports; the page's too
 	$(BIN)/ruff format --check .

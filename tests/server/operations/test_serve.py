@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -45,6 +46,17 @@ def start(tiny_model_dir: Path, tmp_path: Path) -> Iterator[Start]:
             running.process.wait(30)
         except subprocess.TimeoutExpired:
             running.kill()
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """``serve`` logs to the stderr of the moment, which is closed when the test is over."""
+    root, ours = logging.getLogger(), logging.getLogger("chatwright")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
 
 
 def printed(*arguments: str) -> dict[str, Any]:
