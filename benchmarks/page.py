@@ -10,19 +10,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report, training
+from benchmarks import report, serving, training
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-_NAMES = ("speed", "limits", "perplexity", "agreement", "pretrain", "sft", "dpo")
+_NAMES = ("speed", "limits", "perplexity", "agreement", "pretrain", "sft", "dpo", "serving")
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def tables() -> dict[str, str]:
     """Every table in Markdown, by the name that the page uses."""
-    made = dict.fromkeys(
-        ("speed", "limits", "perplexity", "agreement", "pretrain", "sft", "dpo"), "Not measured yet.\n"
-    )
+    made = dict.fromkeys(_NAMES, "Not measured yet.\n")
     if (speed := _read("inference.json")) is not None:
         figures = {name: found for name, found in speed["figures"].items() if found}
         made["speed"] = report.markdown(report.rows(figures, speed["unavailable"])) + _where(speed)
@@ -34,6 +32,9 @@ def tables() -> dict[str, str]:
         if (result := _read(name)) is not None:
             for task, found in result["tasks"].items():
                 made[task] = report.markdown(training.rows(found)) + _where(result)
+    if (served := _read("serving.json")) is not None:
+        tables = (f"{title}:\n\n{report.markdown(cells)}" for title, cells in serving.rows(served).items())
+        made["serving"] = "\n".join(tables) + _where(served)
     return made
 
 

@@ -12,7 +12,7 @@ mixed, a place was not given back, or memory grew.
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -76,20 +76,21 @@ def endurance(options: argparse.Namespace) -> dict[str, Any]:
         return asyncio.run(endure(server, clients=options.clients, minutes=options.minutes))
 
 
-def _rows(result: dict[str, Any]) -> dict[str, Iterable[list[str]]]:
-    tables: dict[str, Iterable[list[str]]] = {}
+def rows(result: dict[str, Any]) -> dict[str, list[list[str]]]:
+    """Cells of the tables, by their titles."""
+    tables: dict[str, list[list[str]]] = {}
     if (found := result.get("overhead")) is not None:
-        rows = [["", *(report.FIGURES[figure].title for figure in FIGURES)]]
-        rows += [
+        cells = [["", *(report.FIGURES[figure].title for figure in FIGURES)]]
+        cells += [
             [name, *(f"{each[figure]:.1f} tok/s" for figure in FIGURES)] for name, each in found["medians"].items()
         ]
-        rows.append(["longer per token", *(f"{found['overhead'][figure]:+.1%}" for figure in FIGURES)])
-        tables["The server beside the bare engine"] = rows
+        cells.append(["longer per token", *(f"{found['overhead'][figure]:+.1%}" for figure in FIGURES)])
+        tables["The server beside the bare engine"] = cells
     if (found := result.get("endurance")) is not None:
-        rows = [["requests", "number"], *([name, str(number)] for name, number in sorted(found["outcomes"].items()))]
-        rows.append(["memory", str(found["memory"])])
-        rows.append(["all places free after", f"{found['seconds_until_free']} s"])
-        tables[f"{found['clients']} clients for {found['minutes']} minutes"] = rows
+        cells = [["requests", "number"], *([name, str(number)] for name, number in sorted(found["outcomes"].items()))]
+        cells.append(["memory", str(found["memory"])])
+        cells.append(["all places free after", f"{found['seconds_until_free']} s"])
+        tables[f"{found['clients']} clients for {found['minutes']} minutes"] = cells
     return tables
 
 
@@ -117,7 +118,7 @@ def main(arguments: Sequence[str] | None = None, workload: Workload | None = Non
     except (ChildFailed, RuntimeError) as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1
-    report.show(_rows(result))
+    report.show(rows(result))
     report.finish(result, options.out)
     return 0 if result.get("endurance", {"passed": True})["passed"] else 1
 
