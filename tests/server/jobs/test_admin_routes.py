@@ -8,6 +8,7 @@ from chatwright.server.database.tables import FineTuningJob
 from chatwright.server.identifiers import now_ms
 from chatwright.server.jobs import repository
 from tests.server.accounts.conftest import House, OpenHouse, house  # noqa: F401  a fixture
+from tests.server.jobs.conftest import lines
 
 pytestmark = pytest.mark.anyio
 
@@ -59,3 +60,28 @@ async def test_an_administrator_stops_and_removes_a_job_and_it_is_written_down(h
         assert [(row["action"], row["actor_name"]) for row in record] == [
             (f"job.{deed}", "admin") for deed in ("delete", "cancel", "resume", "pause")
         ]
+
+
+async def test_samples_are_read_by_whoever_may_read_what_people_write(house: OpenHouse) -> None:  # noqa: F811
+    async with house(max_fine_tuning_jobs=0) as server:
+        admin, ann = await server.join("admin"), await server.join("ann")
+        ids = {name: (await browser.get("/api/me")).json()["id"] for name, browser in (("admin", admin), ("ann", ann))}
+        samples = [
+            {"stage": "sft", "step": step, "prompt": "2 + 2?", "answer": answer}
+            for step, answer in ((1, "?"), (2, "4"))
+        ]
+        for job_id, name in (("ftjob-1", "admin"), ("ftjob-2", "ann"), ("ftjob-3", "ann")):
+            await add_job(server, job_id, ids[name])
+            if job_id != "ftjob-3":
+                run = server.services.settings.home / "runs" / job_id / "run"
+                run.mkdir(parents=True)
+                (run / "samples.jsonl").write_bytes(lines(samples))
+        own = (await admin.get("/api/admin/jobs/ftjob-1/samples")).json()
+        newest_first = [{key: sample[key] for key in ("step", "prompt", "answer")} for sample in reversed(samples)]
+        assert own == {"may_read": True, "data": newest_first}
+        path = "/api/admin/jobs/ftjob-2/samples"
+        assert (await admin.get(path)).json() == {"may_read": False, "data": []}
+        await admin.patch("/api/admin/settings", json={"admins_read_chats": True})
+        assert (await admin.get(path)).json() == own
+        assert (await admin.get("/api/admin/jobs/ftjob-3/samples")).json() == {"may_read": True, "data": []}
+        assert (await ann.get(path)).status_code == 403

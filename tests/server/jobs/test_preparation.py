@@ -44,6 +44,7 @@ def test_the_recipe_of_supervised_fine_tuning(tmp_path: Path, tiny_model_dir: Pa
     assert (recipe.seed, settings.num_train_epochs, settings.learning_rate) == (7, 5, 1e-4)
     examples_in_a_step = settings.train_batch_size * settings.max_length / 33  # tokens of an example here
     assert 5 <= examples_in_a_step <= 12
+    assert recipe.evaluation.samples == tuple(f"What is {n} plus {n}? {n}" for n in range(3))
     assert folder.is_prepared
 
 
@@ -61,9 +62,23 @@ def test_case_20_personal_data_is_taken_out_before_training(tmp_path: Path, tiny
     row = {"messages": [said, {"role": "assistant", "content": "Call 13812345678"}]}
     folder = JobFolder(tmp_path / "job")
     prepare(folder, order(tmp_path, tiny_model_dir, lines([row] * 10), redact=redact), threading.Event())
-    text = folder.training.read_text()
+    text = folder.training.read_text() + folder.recipe.read_text()  # which holds some of the questions
     assert "jane@example.org" not in text
     assert "13812345678" not in text
+
+
+def test_questions_to_the_model_in_training_come_from_what_it_does_not_learn(
+    tmp_path: Path, tiny_model_dir: Path
+) -> None:
+    folder, validation = JobFolder(tmp_path / "job"), tmp_path / "validation"
+    asked = ["x" * 501, "2 + 2?", "2 + 2?", "3 + 3?"]  # too long to be a question, and one that is there twice
+    validation.write_bytes(
+        lines(
+            [{"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "?"}]} for text in asked]
+        )
+    )
+    prepare(folder, order(tmp_path, tiny_model_dir, chats(), validation=validation), threading.Event())
+    assert load_recipe(folder.recipe, []).evaluation.samples == ("2 + 2?", "3 + 3?")
 
 
 def test_preparation_ends_when_the_server_stops(tmp_path: Path, tiny_model_dir: Path) -> None:

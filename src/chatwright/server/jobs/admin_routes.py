@@ -1,6 +1,7 @@
 """Everybody's fine-tuning jobs, for administrators: what is trained, how far it is, and a way to stop it.
 
-Nothing here says what anybody wrote: events hold figures, and the numbers of lines that cannot be used.
+Nothing here says what anybody wrote: events hold figures, and the numbers of lines that cannot be used. Samples, which
+quote the data, are for whoever may read it.
 """
 
 from dataclasses import replace
@@ -14,7 +15,7 @@ from chatwright.server.database.tables import FineTuningJob, User
 from chatwright.server.errors import REFUSALS, not_found
 from chatwright.server.fields import PageSize, PathId, QueryId
 from chatwright.server.jobs import repository
-from chatwright.server.jobs.schemas import EventList, EventObject, JobDeleted, JobObject
+from chatwright.server.jobs.schemas import EventList, EventObject, JobDeleted, JobObject, JobSample, SampleList
 from chatwright.server.policy import allow
 from chatwright.server.principal import Principal
 from chatwright.server.services import Services, services
@@ -64,6 +65,17 @@ async def list_job_events(
     owner = await _in_place_of_owner(found, admin, job_id)
     rows, has_more = await found.jobs.events(owner, job_id, limit=limit, after=after)
     return EventList(data=[EventObject.of(row) for row in rows], has_more=has_more)
+
+
+@router.get("/{job_id}/samples")
+async def list_job_samples(request: Request, admin: Admin, job_id: PathId) -> SampleList:
+    """What the model answered to some questions of its data as it learned, where the administrator may read them."""
+    found = services(request)
+    owner = await _in_place_of_owner(found, admin, job_id)
+    if owner.user_id != admin.user_id and not await found.privacy.admins_may_read():
+        return SampleList(data=[], may_read=False)
+    samples = await found.jobs.samples(owner, job_id)
+    return SampleList(data=[JobSample.model_validate(sample) for sample in samples], may_read=True)
 
 
 @router.post("/{job_id}/pause")

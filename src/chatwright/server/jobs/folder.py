@@ -57,6 +57,7 @@ class JobFolder:
         self.kept = path / "checkpoints"
         self.model = self.run / "model"
         self.metrics = self.run / "metrics.jsonl"
+        self.samples = self.run / "samples.jsonl"
 
     @property
     def is_prepared(self) -> bool:

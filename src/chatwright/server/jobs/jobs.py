@@ -15,7 +15,7 @@ from chatwright.server.files import Files
 from chatwright.server.identifiers import new_id, now_ms
 from chatwright.server.jobs import repository
 from chatwright.server.jobs.child import TrainingProcess
-from chatwright.server.jobs.folder import Checkpoint
+from chatwright.server.jobs.folder import Checkpoint, MetricsTail
 from chatwright.server.jobs.schemas import NewJob
 from chatwright.server.jobs.supervision import Workshop
 from chatwright.server.jobs.supervisor import Supervisor
@@ -116,6 +116,12 @@ class Jobs:
         job = await self.get(principal, job_id)
         found = await anyio.to_thread.run_sync(self._shop.folder_of(job.id).checkpoints)
         return job, found[::-1]
+
+    async def samples(self, principal: Principal, job_id: str) -> list[dict[str, Any]]:
+        """What the model answered as it learned, the newest first. Raises ApiError: 404 for no job of theirs."""
+        job = await self.get(principal, job_id)
+        tail = MetricsTail(self._shop.folder_of(job.id).samples)
+        return (await anyio.to_thread.run_sync(tail.read))[::-1]
 
     async def pause(self, principal: Principal, job_id: str) -> FineTuningJob:
         """Let a job rest. One that is being trained is "paused" as soon as its checkpoint is written.

@@ -15,11 +15,13 @@ from chatwright.model.families import config_from_hf
 from chatwright.model.resolve import resolve_model
 from chatwright.server.jobs.folder import JobFolder
 from chatwright.server.jobs.recipe import Measured, decided, make_recipe
-from chatwright.server.jobs.rows import Method, training_rows, written
+from chatwright.server.jobs.rows import Method, question, training_rows, written
 
 MIN_EXAMPLES: Final = 10
 _MAX_LENGTH: Final = 4096  # longer sequences take memory that small machines do not have
 _LOOK_EVERY_ROWS: Final = 64
+_QUESTIONS: Final = 3  # asked at each evaluation step: enough to see it learn, few enough to cost next to nothing
+_LONGEST_QUESTION: Final = 500  # characters; a whole document is no question
 
 
 class UnusableFileError(ChatwrightError):
@@ -94,7 +96,8 @@ def prepare(folder: JobFolder, order: Order, stopping: threading.Event) -> Prepa
     notes = [note]
     if order.validation is not None:
         held_out, note = checker.check(order.validation, folder.validation, "validation_file", at_least=1)
-        data = replace(data, longest=max(data.longest, held_out.longest))
+        # What it has not learned by heart is the better question.
+        data = replace(data, longest=max(data.longest, held_out.longest), questions=held_out.questions)
         notes.append(note)
     hyperparameters = decided(order.method, order.hyperparameters, data)
     recipe = make_recipe(
@@ -120,6 +123,7 @@ class _Checker:
         """Write the rows of ``source`` that can be learned from to ``target``, and measure them."""
         encoder = self._encoder()
         examples = tokens = longest = 0
+        questions: list[str] = []
         try:
             with target.open("w", encoding="utf-8") as file:
                 for number, row in training_rows(source, self._order.method):
@@ -133,6 +137,10 @@ class _Checker:
                     examples += 1
                     tokens += sum(map(len, example.documents))
                     longest = max(longest, *map(len, example.documents))
+                    if len(questions) < _QUESTIONS:
+                        asked = question(row, self._order.redact)
+                        if asked is not None and len(asked) <= _LONGEST_QUESTION and asked not in questions:
+                            questions.append(asked)
         except (InputError, TemplateError) as error:
             raise UnusableFileError(param, str(error).replace(str(source), "the file")) from error
         if examples < at_least:
@@ -142,7 +150,7 @@ class _Checker:
                 + _tally(encoder),
             )
         note = f"{param}: {examples:,} examples with {tokens:,} tokens{_tally(encoder)}"
-        return Measured(examples, tokens, longest), note
+        return Measured(examples, tokens, longest, tuple(questions)), note
 
     def _encoder(self) -> RowEncoder:
         kind = DialogueEncoder if self._order.method == "supervised" else PreferenceEncoder

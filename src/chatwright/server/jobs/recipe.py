@@ -23,11 +23,13 @@ class Measured:
         examples: lines that can be learned from.
         tokens: in all of them.
         longest: tokens of the longest sequence.
+        questions: some of those in it, which the model is asked as it learns.
     """
 
     examples: int
     tokens: int
     longest: int
+    questions: tuple[str, ...] = ()
 
 
 def decided(method: Method, wanted: Mapping[str, Any], data: Measured) -> dict[str, Any]:
@@ -98,5 +100,6 @@ def make_recipe(
         "model": {"from": base},
         "data": sources,
         "stages": {stage: settings},
+        "evaluation": {"samples": list(data.questions)},
         "device": device,
     }

@@ -56,6 +56,13 @@ def written(row: Row, redact: Redact) -> str:
     return json.dumps(value, ensure_ascii=False) + "\n"
 
 
+def question(row: Row, redact: Redact) -> str | None:
+    """What the person in a row asks first, as ``redact`` leaves it; None where nobody does."""
+    assert isinstance(row, Dialogue | Preference)
+    messages = row.messages if isinstance(row, Dialogue) else row.prompt
+    return next((redact(message.content) for message in messages if message.role == "user" and message.content), None)
+
+
 def _row(value: Any, method: Method) -> Row:
     if not isinstance(value, Mapping):
         raise InputError(f"it is a {type(value).__name__}; every line must be an object")

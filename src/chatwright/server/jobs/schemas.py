@@ -107,6 +107,21 @@ class NewJob(_Body):
         return MethodBody(type="supervised", supervised=own)
 
 
+class JobSample(BaseModel):
+    """What the model in training answered after a step."""
+
+    step: int
+    prompt: str
+    answer: str
+
+
+class SampleList(BaseModel):
+    """Answers, the newest first. They are none of an administrator's business who may not read what people write."""
+
+    data: list[JobSample]
+    may_read: bool
+
+
 class JobError(BaseModel):
     """Why a job failed."""
 

@@ -21,6 +21,7 @@ _ADDRESSES: Final = (
     "/",
     "/c/{rest:path}",
     "/share/{rest:path}",
+    "/temporary",
     "/sign-in",
     "/sign-up",
     "/settings",

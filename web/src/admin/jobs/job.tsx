@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { progress } from "@/admin/jobs/curves";
 import { JobButtons } from "@/admin/jobs/job-buttons";
 import { JobCurves } from "@/admin/jobs/job-curves";
+import { JobSamples } from "@/admin/jobs/job-samples";
 import { eventsQuery, isActive, jobQuery, TONES } from "@/admin/jobs/queries";
 import type { EventObject, OwnedJob } from "@/api/generated/types.gen";
 import { Button } from "@/ui/button";
@@ -40,6 +41,7 @@ function Job({ job }: { job: OwnedJob }) {
       <Panel title={t("admin.jobs.curves")}>
         <Loaded query={events}>{(data) => <JobCurves events={data} />}</Loaded>
       </Panel>
+      <JobSamples job={job} />
       <Panel title={t("admin.jobs.events")}>
         <Loaded query={events}>{(data) => <Events events={data} />}</Loaded>
       </Panel>

@@ -1,6 +1,6 @@
 import { queryOptions } from "@tanstack/react-query";
 
-import type { EventList, EventObject, OwnedJob } from "@/api/generated/types.gen";
+import type { EventList, EventObject, OwnedJob, SampleList } from "@/api/generated/types.gen";
 import { request } from "@/api/http";
 import type { Tone } from "@/ui/panel";
 
@@ -42,5 +42,12 @@ export const eventsQuery = (id: string, active: boolean) =>
       } while (page.has_more && events.length < MOST_EVENTS);
       return events;
     },
+    refetchInterval: active ? 2000 : false,
+  });
+
+export const samplesQuery = (id: string, active: boolean) =>
+  queryOptions({
+    queryKey: ["admin", "job-samples", id],
+    queryFn: ({ signal }) => request<SampleList>(`/api/admin/jobs/${id}/samples`, { signal }),
     refetchInterval: active ? 2000 : false,
   });
