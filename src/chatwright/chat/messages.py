@@ -110,7 +110,7 @@ def _text_of(content: object) -> str | None:
                 texts.append(part)
             case {"type": "text", "text": str(text)}:
                 texts.append(text)
-            case {"type": str(kind)}:
+            case {"type": str(kind)} if kind != "text":
                 raise InputError(f"content has a part of type {kind!r}; this model reads text only")
             case _:
                 raise InputError('a part of content must be {"type": "text", "text": "…"}')

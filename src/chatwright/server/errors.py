@@ -1,5 +1,6 @@
 """Refusals in the form that OpenAI's clients understand: a status, and an object of exactly four keys."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -66,7 +67,7 @@ _TYPES = {
 
 def not_found(what: str, name: str) -> ApiError:
     """404 for what does not exist and for what belongs to somebody else, without telling which."""
-    return ApiError(404, f"there is no {what} {name!r}", code=f"{what.replace(' ', '_')}_not_found")
+    return ApiError(404, f"there is no {what} {name!r}", code=f"{re.sub('[ -]', '_', what)}_not_found")
 
 
 def as_api_error(error: ChatwrightError) -> ApiError:

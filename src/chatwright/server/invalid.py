@@ -26,7 +26,7 @@ def refusal_of(errors: Sequence[Mapping[str, Any]], body: Any) -> ApiError:
     """
     first = min(errors, key=_distance)
     kind, place = first["type"], first["loc"]
-    if place == ("body",):
+    if place == ("body",) and (kind == "missing" or kind in _KINDS):
         return _no_object(kind, body)
     if kind == "json_invalid":
         return _invalid(f"the body is no JSON: {first['ctx']['error']} (at character {place[-1]})", None)
@@ -76,8 +76,8 @@ def _sentence(param: str | None, told: str) -> str:
 
 def _path(place: Sequence[int | str], body: Any, *, is_missing: bool = False) -> str | None:
     """Where in a request something is wrong, without the names of branches that pydantic puts in between."""
-    if place[0] != "body":
-        return ".".join(map(str, place[1:])) or None
+    if place[0] != "body":  # a parameter of the address or a header, which has no parts
+        return str(place[1]) if len(place) > 1 else None
     path: list[str] = []
     for index, part in enumerate(place[1:], start=2):
         within = isinstance(body, Mapping) and part in body

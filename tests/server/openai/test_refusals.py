@@ -34,9 +34,15 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     (RESPONSES, {"input": PICTURE}, "input", "invalid_value"),
     (RESPONSES, {"input": "a", "text": {"format": FLAT_SCHEMA}}, "text.format", "invalid_value"),
     (RESPONSES, {"input": "a", "max_output_tokens": 10**6}, "input", "context_length_exceeded"),
+    (RESPONSES, {"input": "a", "previous_response_id": "resp_x"}, "previous_response_id", "response_not_found"),
+    (CHAT, {"messages": HELLO, "continue_final_message": True}, "continue_final_message", "invalid_value"),
     ("/tokenize", {"messages": PICTURE}, "messages", "invalid_value"),
     ("/detokenize", {"tokens": FOREIGN}, "tokens", "invalid_value"),
 ]
+
+
+def _status(code: str) -> int:
+    return 404 if code.endswith("_not_found") else 400
 
 
 @pytest.mark.anyio
@@ -45,7 +51,7 @@ async def test_an_error_names_the_callers_own_field(client: Client) -> None:
         for path, body, param, code in REFUSED:
             answer = await http.post(path, json={"model": "tiny", **body})
             error = answer.json()["error"]
-            assert (answer.status_code, error["param"], error["code"]) == (400, param, code), (path, error)
+            assert (answer.status_code, error["param"], error["code"]) == (_status(code), param, code), (path, error)
             foreign = ["prompt_ids", "of the constraint", *(["messages"] if "messages" not in body else [])]
             assert [word for word in foreign if word in error["message"]] == [], (path, error)
 
@@ -68,6 +74,11 @@ async def test_a_wrong_form_is_told_in_one_sentence(client: Client) -> None:
                 assert (answer.status_code, error["message"], error["param"]) == (400, message, None)
             answer = await http.post(path, content="{}", headers={"content-type": "text/plain"})
             assert "Content-Type: application/json" in answer.json()["error"]["message"]
+        neither = (await http.post("/tokenize", json={})).json()["error"]
+        assert (neither["message"], neither["param"]) == ("give prompt or messages, one of them", None)
+        purpose = (await http.get("/v1/files?purpose=x")).json()["error"]
+        assert purpose["param"] == "purpose"
+        assert purpose["message"].startswith("purpose must be 'assistants'")
         for wrong, param, message in (
             ({"messages": "hi"}, "messages", "messages must be a list, not a string"),
             ({"messages": ["hi"]}, "messages.0", "messages.0 must be an object, not a string"),
@@ -84,6 +95,11 @@ async def test_a_wrong_form_is_told_in_one_sentence(client: Client) -> None:
                 "one of 'text', 'json_object', 'json_schema'",
             ),
             ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "json_schema is missing"),
+            (
+                {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+                "messages",
+                'must be {"type": "text", "text"',
+            ),
             ({"temprature": 1}, "temprature", "there is no parameter temprature here"),
         ):
             body = {"model": "tiny", "messages": HELLO, **wrong}

@@ -48,6 +48,12 @@ def test_commands_of_the_unit_and_the_image_exist() -> None:
     assert [name for line in copied for name in line.split() if not (ROOT / name).exists()] == []
 
 
+def test_the_image_builds_the_page_anew_and_gets_nothing_secret() -> None:
+    ignored = (ROOT / ".dockerignore").read_text("utf-8").split("\n")
+    assert ignored[0] == "*"  # what is not named stays outside: homes, databases, .env
+    assert "src/chatwright/server/page/dist" in ignored
+
+
 def test_the_proxy_does_not_hold_streams_back_and_tells_who_calls() -> None:
     text = (DEPLOY / "nginx.conf").read_text("utf-8")
     assert "proxy_buffering off;" in text

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from chatwright.server.database.tables import FineTuningEvent, FineTuningJob
 from chatwright.server.fields import STORABLE, Identifier
@@ -88,9 +88,16 @@ class NewJob(_Body):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**31 - 1)] | None = None
     suffix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
     metadata: Metadata | None = None
-    integrations: Annotated[list[dict[str, Any]], Field(max_length=0)] | None = Field(
+    integrations: list[dict[str, Any]] | None = Field(
         None, description="none are supported: metrics come as events, and as a file at the end"
     )
+
+    @field_validator("integrations")
+    @classmethod
+    def _none(cls, value: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+        if value:
+            raise ValueError("integrations are not offered here; metrics come as events, and as a file at the end")
+        return value
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

@@ -93,6 +93,9 @@ class ChatCompletionRequest(Sampling):
             raise _contradiction("stream_options is only for streams; set stream to true", "stream_options")
         if self.top_logprobs is not None and not self.logprobs:
             raise _contradiction("top_logprobs needs logprobs: true", "top_logprobs")
+        if self.continue_final_message and self.messages[-1].role != "assistant":
+            told = "continue_final_message needs the beginning of an answer: a last message by the assistant"
+            raise _contradiction(told, "continue_final_message")
         names = [tool.function.name for tool in self.tools or ()]
         check_names(names)
         choice = self.tool_choice.function.name if isinstance(self.tool_choice, ToolReference) else self.tool_choice

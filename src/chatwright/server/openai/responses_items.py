@@ -9,6 +9,7 @@ from chatwright.server.identifiers import new_id
 from chatwright.server.openai.responses_shapes import CallItem, CallOutputItem, MessageItem, ReasoningItem
 
 AnyItem = MessageItem | CallItem | CallOutputItem | ReasoningItem
+_TEXTS = frozenset({"input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text"})
 _PREFIXES = {"message": "msg_", "function_call": "fc_", "function_call_output": "fco_", "reasoning": "rs_"}
 
 
@@ -96,11 +97,11 @@ def _text(content: str | Iterable[Mapping[str, Any]]) -> str:
 def _part(part: Mapping[str, Any]) -> str:
     """The text of a part, whose key is named after its kind. Raises ApiError for pictures, files and sound."""
     kind = part.get("type")
-    text = part.get("refusal") if kind == "refusal" else part.get("text")
-    if kind in ("input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text") and isinstance(
-        text, str
-    ):
-        return text
-    raise ApiError(
-        400, f"content has a part of type {kind!r}; the models here read text only", code="invalid_value", param="input"
-    )
+    if kind not in _TEXTS:
+        told = f"content has a part of type {kind!r}; the models here read text only"
+        raise ApiError(400, told, code="invalid_value", param="input")
+    key = "refusal" if kind == "refusal" else "text"
+    if not isinstance(text := part.get(key), str):
+        told = f"content has a part of type {kind!r} whose {key} is no string"
+        raise ApiError(400, told, code="invalid_value", param="input")
+    return text

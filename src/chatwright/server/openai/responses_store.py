@@ -7,7 +7,7 @@ from sqlalchemy import delete, or_, select
 
 from chatwright.server.database import Database
 from chatwright.server.database.tables.models import StoredResponse
-from chatwright.server.errors import not_found
+from chatwright.server.errors import ApiError, not_found
 from chatwright.server.identifiers import now_ms
 from chatwright.server.openai.responses_shapes import ResponseBody
 from chatwright.server.privacy import PrivacyPolicy
@@ -82,7 +82,11 @@ class ResponseStore:
         """Every item of the conversation that ends with a response, oldest first. Raises as :meth:`get`."""
         rows: list[StoredResponse] = []
         while response_id is not None:
-            rows.append(await self.get(user_id, response_id))
+            try:
+                rows.append(await self.get(user_id, response_id))
+            except ApiError as error:
+                error.param = "previous_response_id"
+                raise
             response_id = rows[-1].previous_id
         return [item for row in reversed(rows) for item in (*row.input, *row.output)]
 
