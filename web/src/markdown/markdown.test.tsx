@@ -73,3 +73,11 @@ it("draws formulas, tables, code, and Chinese bold beside punctuation", async ()
   expect(page.querySelectorAll("td")).toHaveLength(2);
   await waitFor(() => expect(page.textContent).toContain("print(1)"));
 });
+
+it("keeps the lines of a verse apart, and those of formulas and code as they are", () => {
+  const verse = show("Roses are *red,\nviolets* are blue\n\n- one\n  two");
+  expect(verse.querySelectorAll("br")).toHaveLength(2);
+  expect(verse.textContent).not.toContain("red, violets");
+  const code = show("```\na\nb\n```\n\n$$\nx\n+ y\n$$");
+  expect(code.querySelectorAll("br")).toHaveLength(0);
+});

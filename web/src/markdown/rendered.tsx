@@ -13,12 +13,13 @@ import { defaultRehypePlugins, defaultRemarkPlugins, Streamdown, type Streamdown
 import { withMathDelimiters } from "@/markdown/delimiters";
 import { htmlAsText } from "@/markdown/html-as-text";
 import { Image } from "@/markdown/image";
+import { lineBreaks } from "@/markdown/line-breaks";
 import { Link } from "@/markdown/link";
 import { settled } from "@/markdown/settled";
 
 const PLUGINS = { code, cjk, math: createMathPlugin() };
 const COMPONENTS = { a: Link, img: Image };
-const REMARK = [...Object.values(defaultRemarkPlugins), htmlAsText];
+const REMARK = [...Object.values(defaultRemarkPlugins), htmlAsText, lineBreaks];
 // Without "raw": HTML is text here. "sanitize" and "harden" stay, as a second wall.
 const REHYPE = Object.entries(defaultRehypePlugins)
   .filter(([name]) => name !== "raw")

@@ -1,6 +1,18 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Archive, Keyboard, Languages, LogOut, Moon, PanelLeft, Settings, Shield, SquarePen, Sun } from "lucide-react";
+import {
+  Archive,
+  Ghost,
+  Keyboard,
+  Languages,
+  LogOut,
+  Moon,
+  PanelLeft,
+  Settings,
+  Shield,
+  SquarePen,
+  Sun,
+} from "lucide-react";
 import type { LucideIcon } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
@@ -38,6 +50,13 @@ export function usePaletteActions(): Action[] {
       keywords: ["new chat", "新对话"],
       keys: keysOf("newChat"),
       run: () => void navigate({ to: "/" }),
+    },
+    {
+      id: "temporary-chat",
+      icon: Ghost,
+      label: t("chat.temporary.begin"),
+      keywords: ["temporary private incognito chat", "临时 无痕"],
+      run: () => void navigate({ to: "/temporary" }),
     },
     {
       id: "theme",

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { Archive, ChevronsUpDown, Keyboard, Languages, LogOut, Palette, Settings, Shield } from "lucide-react";
+import { Archive, ChevronsUpDown, Ghost, Keyboard, Languages, LogOut, Palette, Settings, Shield } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
 import { meQuery } from "@/api/session";
@@ -65,6 +65,12 @@ export function UserMenu({ small = false }: { small?: boolean }) {
         />
       </MenuGroup>
       <MenuSeparator />
+      <MenuLink>
+        <Link to="/temporary">
+          <Ghost className="size-4" aria-hidden />
+          {t("chat.temporary.begin")}
+        </Link>
+      </MenuLink>
       <MenuItem icon={<Archive className="size-4" aria-hidden />} onSelect={() => show("archive")}>
         {t("sidebar.archivedOnes")}
       </MenuItem>

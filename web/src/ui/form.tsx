@@ -26,6 +26,30 @@ export function TextField({ label, hint, error, className, ...input }: FieldProp
   );
 }
 
+interface FileFieldProps extends Labelled {
+  accept: string;
+  onFile: (file: File | null) => void;
+  required?: boolean;
+}
+
+export function FileField({ label, hint, error, onFile, ...input }: FileFieldProps) {
+  const field = useField(hint, error);
+  return (
+    <Frame label={label} hint={hint} error={error} {...field}>
+      <input
+        type="file"
+        {...field.attributes}
+        className={clsx(
+          BOX,
+          "h-10 cursor-pointer py-1.5 file:mr-3 file:cursor-pointer file:rounded-md file:bg-hover file:px-2 file:py-0.5",
+        )}
+        onChange={({ target }) => onFile(target.files?.[0] ?? null)}
+        {...input}
+      />
+    </Frame>
+  );
+}
+
 export function TextArea({ label, hint, error, className, ...input }: FieldProps<"textarea">) {
   const field = useField(hint, error);
   return (

@@ -1,10 +1,14 @@
-import { Link } from "@tanstack/react-router";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { Plus } from "lucide-react";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { JobPage } from "@/admin/jobs/job";
+import { NewJob } from "@/admin/jobs/new-job";
 import { TONES } from "@/admin/jobs/queries";
 import type { OwnedJob } from "@/api/generated/types.gen";
 import { useRows } from "@/api/pages";
+import { Button } from "@/ui/button";
 import { useFormats } from "@/ui/formats";
 import { Badge, Panel } from "@/ui/panel";
 import { RowList } from "@/ui/row-list";
@@ -17,6 +21,8 @@ export function JobsSection({ item }: { item: string | null }) {
 function JobsPanel() {
   const { t } = useTranslation();
   const { dayAndTime } = useFormats();
+  const navigate = useNavigate();
+  const [isNew, setIsNew] = useState(false);
   const list = useRows<OwnedJob>(["admin", "jobs"], "/api/admin/jobs");
   const columns: Column<OwnedJob>[] = [
     {
@@ -42,7 +48,16 @@ function JobsPanel() {
     { id: "created", title: t("admin.jobs.created"), cell: (row) => dayAndTime(row.created_at * 1000) },
   ];
   return (
-    <Panel title={t("admin.jobs.all")} description={t("admin.jobs.hint")}>
+    <Panel
+      title={t("admin.jobs.all")}
+      description={t("admin.jobs.hint")}
+      actions={
+        <Button look="solid" onClick={() => setIsNew(true)}>
+          <Plus className="size-4" aria-hidden />
+          {t("admin.jobs.new")}
+        </Button>
+      }
+    >
       <RowList
         list={list}
         caption={t("admin.jobs.all")}
@@ -50,6 +65,12 @@ function JobsPanel() {
         id={(row) => row.id}
         empty={t("admin.jobs.none")}
       />
+      {isNew && (
+        <NewJob
+          onClose={() => setIsNew(false)}
+          onBegun={({ id }) => void navigate({ to: "/admin/$", params: { _splat: `jobs/${id}` } })}
+        />
+      )}
     </Panel>
   );
 }
