@@ -83,8 +83,8 @@ def grown_rivers() -> dict[str, Any]:
     return later
 
 
-async def test_a_conversation_that_has_grown_gets_what_is_new(client: Client) -> None:
-    async with client(accounts=False) as http:
+async def test_a_conversation_that_has_grown_gets_what_is_new(client: Client, database_url: str) -> None:
+    async with client(accounts=False, database_url=database_url) as http:
         assert counts(await finished(http, json.dumps([rivers()]).encode())) == (1, 0, 5, {})
         [listed] = (await http.get("/api/conversations")).json()["data"]
         url = f"/api/conversations/{listed['id']}"
@@ -122,10 +122,10 @@ async def test_what_a_person_did_with_an_import_stays_when_it_grows(client: Clie
         assert kept["current_id"] == asked  # where the person is
 
 
-async def test_an_answer_that_goes_on_after_a_tool_becomes_longer(client: Client) -> None:
+async def test_an_answer_that_goes_on_after_a_tool_becomes_longer(client: Client, database_url: str) -> None:
     cut = {"q": (None, message("user", "Weather?")), "a": ("q", message("assistant", "Let me look."))}
     whole = {**cut, "t": ("a", message("tool", "{}")), "b": ("t", message("assistant", "It is sunny."))}
-    async with client(accounts=False) as http:
+    async with client(accounts=False, database_url=database_url) as http:
         await finished(http, json.dumps([conversation(cut)]).encode())
         assert counts(await finished(http, json.dumps([conversation(whole)]).encode()))[:3] == (0, 1, 1)
         [kept] = await exported(http)
