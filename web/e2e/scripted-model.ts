@@ -53,7 +53,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   if (request.url !== "/v1/chat/completions") return json(response, 404, { error: { message: "not here" } });
   const { messages, stream } = JSON.parse(await bodyOf(request)) as ChatBody;
   const { text, perSecond } = scriptOf(messages.findLast(({ role }) => role === "user")?.content ?? "");
-  const pieces = text.match(/\[wait \S+?\]|\s?\S{1,6}|\s+/g) ?? [];
+  const pieces = text.match(/\[wait \S+?\]|\s?(?:(?!\[wait )\S){1,6}|\s+/g) ?? [];
   const usage = { prompt_tokens: 7, completion_tokens: pieces.length };
   if (!stream) {
     const message = { role: "assistant", content: text };
