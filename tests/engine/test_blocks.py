@@ -97,7 +97,7 @@ def test_too_little_memory_changes_nothing() -> None:
 
 
 def test_without_the_prefix_cache_nothing_is_remembered() -> None:
-    manager = BlockManager(8, 4, prefix_cache=False)
+    manager = BlockManager(8, 4, remembered=0)
     run(manager, first := sequence(list(range(8))))
     manager.release(first)
     run(manager, again := sequence(list(range(8))))
@@ -152,3 +152,18 @@ def test_forgetting_keeps_free_blocks_free() -> None:
 @pytest.mark.parametrize("owner", ["", "käthe", "\ud800"])
 def test_any_text_names_an_owner(owner: str) -> None:
     run(BlockManager(4, 4), sequence(list(range(8)), owner))
+
+
+def test_many_requests_touch_little_memory_where_little_is_remembered() -> None:
+    manager = BlockManager(100, 4, remembered=2)
+    touched: set[int] = set()
+    for token in range(20):
+        one = sequence([token] * 8)
+        run(manager, one)
+        touched |= set(one.blocks)
+        manager.release(one)
+    assert len(touched) == 4
+    assert manager.num_remembered == 2
+    last = sequence([19] * 9)
+    assert manager.allocate(last)
+    assert last.num_computed == 8

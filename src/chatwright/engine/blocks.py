@@ -19,13 +19,15 @@ class BlockManager:
     Args:
         num_blocks: blocks that exist.
         block_size: positions in a block.
-        prefix_cache: whether full blocks are found again by their contents.
+        remembered: full blocks that nobody holds and that are yet found again by their contents, at most; 0 turns
+            the prefix cache off; None: all.
     """
 
-    def __init__(self, num_blocks: int, block_size: int, *, prefix_cache: bool = True) -> None:
+    def __init__(self, num_blocks: int, block_size: int, *, remembered: int | None = None) -> None:
         self.num_blocks = num_blocks
         self.block_size = block_size
-        self.prefix_cache = prefix_cache
+        self.prefix_cache = remembered != 0
+        self._remembered = num_blocks if remembered is None else remembered
         self._references = [0] * num_blocks
         self._empty = list(range(num_blocks - 1, -1, -1))  # free, nothing worth keeping; taken from the end
         self._kept: OrderedDict[int, None] = OrderedDict()  # free, but with known contents; oldest first
@@ -129,6 +131,8 @@ class BlockManager:
                     self._kept[block] = None
                 else:
                     self._empty.append(block)
+        while len(self._kept) > self._remembered:
+            self._empty.append(self._forget_oldest())
 
     def forget(self) -> None:
         """Forget all remembered contents (after a failure that may have left them wrong)."""
@@ -165,7 +169,11 @@ class BlockManager:
         if self._empty:
             block = self._empty.pop()
         else:
-            block, _ = self._kept.popitem(last=False)
-            del self._block_of[self._digest_of.pop(block)]
+            block = self._forget_oldest()
         self._references[block] = 1
+        return block
+
+    def _forget_oldest(self) -> int:
+        block, _ = self._kept.popitem(last=False)
+        del self._block_of[self._digest_of.pop(block)]
         return block

@@ -68,7 +68,9 @@ class EngineCore:
         prefix_cache: bool = True,
         on_leave: Callable[[Request], None] = lambda request: None,
     ) -> None:
-        self.blocks = BlockManager(runner.num_blocks, runner.block_size, prefix_cache=prefix_cache)
+        self.blocks = BlockManager(
+            runner.num_blocks, runner.block_size, remembered=runner.num_remembered if prefix_cache else 0
+        )
         self.scheduler = Scheduler(self.blocks, max_num_seqs=max_num_seqs, max_batch_tokens=max_batch_tokens)
         self._runner = runner
         self._on_leave = on_leave

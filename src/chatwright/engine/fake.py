@@ -39,7 +39,7 @@ class FakeRunner:
         self.vocab_size = vocab_size
         self.max_model_len = max_model_len
         self.block_size = block_size
-        self.num_blocks = num_blocks
+        self.num_blocks = self.num_remembered = num_blocks
         self.model = None
         self.tokens_run = 0
         self.batch_sizes: list[int] = []

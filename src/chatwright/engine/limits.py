@@ -33,6 +33,15 @@ def block_bytes(config: ModelConfig, block_size: int, element_bytes: int, *, hea
     return config.num_layers * 2 * block_size * config.kv_heads * head_size * element_bytes
 
 
+def remembered_in_main_memory(num_blocks: int, block_size: int, max_model_len: int) -> int:
+    """How many blocks that nobody holds may keep their contents where memory becomes resident only as it is used.
+
+    A quarter of all, and at least two sequences of full length. Otherwise every request would touch new memory until
+    all is resident, which belongs to other programs too, for the sake of texts that hardly ever come again.
+    """
+    return min(num_blocks, max(num_blocks // 4, 2 * -(-max_model_len // block_size)))
+
+
 def blocks_within(kv_memory_bytes: int, bytes_per_block: int) -> int:
     """How many blocks fit into ``kv_memory_bytes``; InvalidParameterError if none does."""
     num_blocks = kv_memory_bytes // bytes_per_block

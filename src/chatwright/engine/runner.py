@@ -36,12 +36,14 @@ class Runner(Protocol):
         max_model_len: longest sequence in tokens that may be run.
         block_size: positions in one block of key/value memory.
         num_blocks: blocks that exist, numbered from 0.
+        num_remembered: blocks that keep their contents for later requests when nobody holds them any more.
     """
 
     vocab_size: int
     max_model_len: int
     block_size: int
     num_blocks: int
+    num_remembered: int
 
     @property
     def model(self) -> GPT | None:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chatwright.engine.limits import block_bytes, blocks_within, checked_model_len
+from chatwright.engine.limits import block_bytes, blocks_within, checked_model_len, remembered_in_main_memory
 from chatwright.engine.memory import zero_pages
 from chatwright.engine.paged import BatchedDecode, PagedAttend, chunk_slots
 from chatwright.engine.runner import Chunk
@@ -63,8 +63,10 @@ class TorchRunner:
         self._batches_decoding = self._device.type != "cpu" if batch_decoding is None else batch_decoding
         # One block more than the scheduler knows of: padding rows of a batch write there.
         shape = (config.num_layers, 2, self.num_blocks + 1, block_size, config.kv_heads, config.head_size)
+        self.num_remembered = self.num_blocks
         if self._device.type == "cpu":
             self._memory = zero_pages(shape, weight.dtype)
+            self.num_remembered = remembered_in_main_memory(self.num_blocks, block_size, self.max_model_len)
         else:
             self._memory = torch.zeros(shape, dtype=weight.dtype, device=self._device)
 

@@ -20,7 +20,7 @@ from chatwright.engine.cpu.state import HEAD, MAX_SPLITS, Batch, Cache, Room, Sc
 from chatwright.engine.cpu.step import head_step, step
 from chatwright.engine.cpu.team import Team
 from chatwright.engine.cpu.weights import shape_of, supports
-from chatwright.engine.limits import block_bytes, blocks_within, checked_model_len
+from chatwright.engine.limits import block_bytes, blocks_within, checked_model_len, remembered_in_main_memory
 from chatwright.engine.memory import zero_pages
 from chatwright.engine.runner import Chunk
 from chatwright.model.gpt import GPT
@@ -60,6 +60,7 @@ class CpuRunner:
         num_blocks = blocks_within(kv_memory_bytes, block_bytes(config, PAGE, 2, head_multiple=LANES))
         self.block_size, self.num_blocks = PAGE, num_blocks
         self.max_model_len = checked_model_len(config, max_model_len)
+        self.num_remembered = remembered_in_main_memory(num_blocks, PAGE, self.max_model_len)
         self.model, self._weights, self._shape = model, weights, shape_of(config)
         self._team = Team(threads)
         paged = (config.num_layers, num_blocks, config.kv_heads)
