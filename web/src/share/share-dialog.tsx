@@ -39,7 +39,8 @@ export function ShareDialog({ conversation, onClose }: ShareDialogProps) {
         <p dir="auto" className="min-w-0 grow truncate font-medium">
           {conversation.title || t("sidebar.untitled")}
         </p>
-        <Button look="solid" disabled={create.isPending} onClick={() => create.mutate()}>
+        {/* Before the links are there it would move away from under the finger. */}
+        <Button look="solid" disabled={create.isPending || isPending} onClick={() => create.mutate()}>
           <Link2 className="size-4" aria-hidden />
           {t(shares.length > 0 ? "share.createAnother" : "share.create")}
         </Button>
