@@ -1,12 +1,13 @@
 /** Where a message is written: Enter sends, Shift+Enter breaks the line, Stop stands in place of Send. */
 
 import { ArrowUp, Square } from "lucide-react";
-import { useLayoutEffect, useRef, type KeyboardEvent, type ReactNode } from "react";
+import { useEffect, useLayoutEffect, useRef, type KeyboardEvent, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
 import { useDrop } from "@/chat/files/use-drop";
 import { ComposerNote, useHeldBack } from "@/chat/limit/composer-note";
 import { Button } from "@/ui/button";
+import { hasKeyboard } from "@/ui/media";
 
 export interface ComposerProps {
   text: string;
@@ -37,6 +38,11 @@ export function Composer(props: ComposerProps) {
     element.style.height = "auto";
     element.style.height = `${Math.min(element.scrollHeight, 240)}px`;
   }, [text]);
+
+  // One writes at once in a new chat, and goes on writing where sending has led to its own address.
+  useEffect(() => {
+    if (hasKeyboard()) field.current?.focus({ preventScroll: true });
+  }, []);
 
   const heldBack = useHeldBack();
   const sendable = text.trim() !== "" && !disabled && !heldBack && !onStop;
@@ -80,6 +86,7 @@ export function Composer(props: ComposerProps) {
           rows={1}
           value={text}
           data-composer
+          dir="auto"
           onChange={(event) => onTextChange(event.target.value)}
           onKeyDown={pressed}
           placeholder={t("chat.placeholder")}
