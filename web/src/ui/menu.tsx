@@ -17,10 +17,13 @@ interface MenuProps {
   onCloseAutoFocus?: (event: Event) => void;
 }
 
-/** A menu under its trigger; fill it with MenuItem. */
+/**
+ * A menu under its trigger; fill it with MenuItem. What is around stays there for screen readers: hidden, its buttons
+ * would still take the keyboard.
+ */
 export function Menu({ trigger, children, align = "end", side = "bottom", onOpenChange, onCloseAutoFocus }: MenuProps) {
   return (
-    <DropdownMenu.Root {...(onOpenChange ? { onOpenChange } : {})}>
+    <DropdownMenu.Root modal={false} {...(onOpenChange ? { onOpenChange } : {})}>
       <DropdownMenu.Trigger asChild>{trigger}</DropdownMenu.Trigger>
       <DropdownMenu.Portal>
         <DropdownMenu.Content
