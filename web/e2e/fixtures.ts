@@ -32,6 +32,8 @@ export class Guard {
       }
     });
     page.on("dialog", (dialog) => {
+      // The browser's question before leaving is the page's own wish, and tests leave.
+      if (dialog.type() === "beforeunload") return void dialog.accept();
       this.seen.add(`dialog: ${dialog.message()}`);
       void dialog.dismiss();
     });

@@ -2,6 +2,7 @@
 
 import { chatgptZip } from "./chatgpt-export";
 import { expect, test } from "./fixtures";
+import { call } from "./people";
 import { goOn } from "./scripted-model";
 
 test("sign up, ask, sign out, sign in again", async ({ page, t, steps }) => {
@@ -74,8 +75,58 @@ test("stop, edit, answer again, and go back and forth between the branches", asy
   await expect(steps.button("chat.previous", steps.message(1))).toBeVisible();
   await steps.answered(1);
   await expect(steps.message(1)).toContainText("2/2");
+
+  const good = steps.button("chat.feedback.good", steps.message(1));
+  const bad = steps.button("chat.feedback.bad", steps.message(1));
+  await good.click();
+  await expect(good).toHaveAttribute("aria-pressed", "true");
+  await bad.click();
+  await page.getByRole("button", { name: t("chat.feedback.reason.incorrect"), exact: true }).click();
+  const reasons = page.getByRole("form", { name: t("chat.feedback.title") });
+  await steps.button("chat.feedback.send", reasons).click();
+  await expect(reasons).toBeHidden();
+
   await page.reload();
   await expect(steps.message(1)).toContainText("2/2");
+  await expect(bad).toHaveAttribute("aria-pressed", "true");
+  await expect(good).toHaveAttribute("aria-pressed", "false");
+});
+
+test("a temporary chat leaves no trace", async ({ page, person, t, steps, isMobile }) => {
+  await steps.talk("This one is kept.");
+  await steps.rename("Kept");
+  await page.goto("/");
+  await steps.button("chat.temporary.begin").click();
+  await expect(page.getByRole("heading", { name: t("chat.temporary.welcome") })).toBeVisible();
+  const word = `heron${person.name.replaceAll("-", "")}`;
+  for (const place of [1, 3]) {
+    await steps.composer.fill(`say: The ${word} waits.`);
+    await steps.composer.press("Enter");
+    await expect(steps.message(place)).toContainText(`The ${word} waits.`);
+    await steps.answered(place);
+  }
+  await expect(page).toHaveURL(/\/temporary$/);
+
+  // Not by a slip of the finger.
+  await steps.button("chat.temporary.leave").click();
+  const question = page.getByRole("alertdialog", { name: t("chat.temporary.leaveTitle") });
+  await steps.button("common.cancel", question).click();
+  await expect(steps.message(3)).toBeVisible();
+
+  const asked = page.waitForEvent("dialog");
+  await page.reload();
+  expect((await asked).type()).toBe("beforeunload");
+  await expect(page.getByRole("heading", { name: t("chat.temporary.welcome") })).toBeVisible();
+  await expect(page.locator("[data-message]")).toHaveCount(0);
+  const list = await steps.sidebar();
+  await expect(list.getByRole("link", { name: "Kept" })).toBeVisible();
+  await expect(list.getByText(word)).toHaveCount(0);
+  if (isMobile) await page.keyboard.press("Escape");
+  await page.keyboard.press("Control+k");
+  await page.getByRole("combobox").fill(word);
+  await expect(page.getByText(t("palette.nothing", { words: word }))).toBeVisible();
+  const { data } = await call<{ data: { title: string }[] }>(page.request, "GET", "/api/conversations");
+  expect(data.map(({ title }) => title)).toEqual(["Kept"]);
 });
 
 test("share a conversation, and take the link back", async ({ page, person, browser, t, steps, contextOptions }) => {
