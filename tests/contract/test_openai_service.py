@@ -113,19 +113,16 @@ def test_limits_are_told_in_headers_and_the_client_does_not_insist(serve: Serve)
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> Iterator[str]:
-    """A server whose engine dies after the second token."""
+    """A server whose engine dies after the first piece, however many tokens that has."""
     from chatwright.errors import EngineError
     from chatwright.server.backends.local_answer import LocalAnswer
 
     whole = LocalAnswer.__aiter__
 
     async def dies(self: LocalAnswer) -> Any:
-        count = 0
         async for piece in whole(self):
             yield piece
-            count += 1
-            if count == 2:
-                raise EngineError("the worker is gone from /srv/secret")
+            raise EngineError("the worker is gone from /srv/secret")
 
     monkeypatch.setattr(LocalAnswer, "__aiter__", dies)
     with serve() as address:
