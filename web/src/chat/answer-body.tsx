@@ -79,8 +79,8 @@ function Ending({ message }: { message: MessageView }) {
   const told =
     status === "failed"
       ? (error?.message ?? t("app.failed"))
-      : status === "complete" && reason === "length"
-        ? t("chat.ending.length")
+      : status === "complete" && (reason === "length" || reason === "repetition")
+        ? t(`chat.ending.${reason}`)
         : status === "complete"
           ? null
           : t(`chat.ending.${status}`);

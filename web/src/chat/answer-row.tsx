@@ -55,4 +55,6 @@ export const AnswerRow = memo(function AnswerRow(props: RowProps) {
 });
 
 const canContinue = ({ status, finish_reason: reason }: MessageView) =>
-  status === "stopped" || status === "interrupted" || (status === "complete" && reason === "length");
+  status === "stopped" ||
+  status === "interrupted" ||
+  (status === "complete" && (reason === "length" || reason === "repetition"));

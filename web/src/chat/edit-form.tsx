@@ -45,6 +45,7 @@ export function EditForm({ text, label, submit, onSubmit, onClose }: EditFormPro
       <textarea
         ref={field}
         value={changed}
+        dir="auto"
         onChange={(event) => setChanged(event.target.value)}
         onKeyDown={pressed}
         aria-label={label}

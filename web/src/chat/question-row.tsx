@@ -35,7 +35,10 @@ export const QuestionRow = memo(function QuestionRow(props: RowProps) {
           {attachment.name}
         </span>
       ))}
-      <div className="max-w-[85%] rounded-2xl bg-sunken px-4 py-2.5 leading-7 wrap-anywhere whitespace-pre-wrap">
+      <div
+        dir="auto"
+        className="max-w-[85%] rounded-2xl bg-sunken px-4 py-2.5 leading-7 wrap-anywhere whitespace-pre-wrap"
+      >
         {message.content}
       </div>
       <div className="mt-1 flex items-center transition-opacity group-focus-within:opacity-100 group-hover:opacity-100 md:opacity-0">

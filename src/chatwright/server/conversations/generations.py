@@ -11,6 +11,7 @@ from chatwright.errors import ChatwrightError
 from chatwright.server.answering import Answering
 from chatwright.server.backends.base import ChatRequest
 from chatwright.server.conversations.live import Ending, LiveAnswer, Seen
+from chatwright.server.conversations.repetition import RepetitionWatch
 from chatwright.server.conversations.repository import set_title_of_model
 from chatwright.server.conversations.schemas import MessageView
 from chatwright.server.conversations.storing import Storing
@@ -68,11 +69,15 @@ async def write_answer(answering: Answering, job: Job, admitted: Callable[[], No
         live.wake()
         admitted()
         num_tokens = job.tokens_before
+        repetition = RepetitionWatch()
         try:
             async for piece in answer:
                 num_tokens += piece.num_tokens
                 live.facts["completion_tokens"] = num_tokens  # as it grows: a server may die at any token
                 live.add(piece)
+                if repetition.sees(piece.reasoning + piece.text):
+                    live.finish_reason = "repetition"
+                    break
         finally:
             live.facts |= {
                 "prompt_tokens": answer.usage.prompt,

@@ -45,7 +45,7 @@ class LiveAnswer:
     Attributes:
         message_id, conversation_id, user_id: of the answer; the conversation is empty for a temporary chat.
         text, reasoning: so far.
-        finish_reason: why the model ended.
+        finish_reason: why the model ended; "repetition" where it was ended because it went round in a circle.
         ending: why it was ended from outside.
         facts: what is known of the answer for its row, by the names of columns.
         final: the finished message as viewers get it.
@@ -61,7 +61,7 @@ class LiveAnswer:
     user_id: str
     text: str = ""
     reasoning: str = ""
-    finish_reason: FinishReason | None = None
+    finish_reason: FinishReason | Literal["repetition"] | None = None
     ending: Ending | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)

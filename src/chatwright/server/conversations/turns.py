@@ -302,7 +302,7 @@ def _two_wishes(principal: Principal, conversation: Conversation, body: Comparis
 def _can_be_continued(row: MessageRow) -> bool:
     if row.role != "assistant" or row.origin != "generated":
         return False
-    return row.status in ("stopped", "interrupted", "failed") or row.finish_reason == "length"
+    return row.status in ("stopped", "interrupted", "failed") or row.finish_reason in ("length", "repetition")
 
 
 def _claimed(live: LiveAnswer, owner: str) -> dict[str, Any]:
