@@ -202,6 +202,14 @@ async def test_case_16_roles_ratings_and_origins_are_not_believed(client: Client
             assert rated.status_code in (400, 404, 409)
 
 
+async def test_conversations_without_a_name_are_called_by_their_first_question(client: Client) -> None:
+    said = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "河流为什么弯曲？\n请解释。"}]
+    async with client(accounts=False) as http:
+        await finished(http, json.dumps({"messages": [*said, {"role": "assistant", "content": "因为水流。"}]}).encode())
+        [listed] = (await http.get("/api/conversations")).json()["data"]
+        assert listed["title"] == "河流为什么弯曲？"
+
+
 async def test_case_9_and_16_html_in_titles_is_text(client: Client) -> None:
     title = "<img src=x onerror=alert(1)> [a](javascript:b)"
     async with client(accounts=False) as http:

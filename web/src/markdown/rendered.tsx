@@ -66,7 +66,8 @@ export default function Rendered({ text, streaming }: RenderedProps) {
       linkSafety={LINK_SAFETY}
       lineNumbers={false}
       translations={translations}
-      className="markdown"
+      dir="auto"
+      className="markdown wrap-anywhere"
     >
       {prepared}
     </Streamdown>

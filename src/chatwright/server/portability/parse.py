@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from chatwright.chat import Message
 from chatwright.data.conversations import parse_conversation
 from chatwright.errors import InputError
+from chatwright.server.conversations.titles import title_of_question
 from chatwright.server.identifiers import now_ms
 from chatwright.server.portability.chatgpt import parse_chatgpt
 from chatwright.server.portability.conversation import (
@@ -79,13 +80,18 @@ def _parse_flat(value: Any, skipped: Skipped) -> PortableConversation | None:
         return None
     return PortableConversation(
         key="",
-        title=one_line(value.get("title")) if isinstance(value, Mapping) else "",
+        title=(one_line(value.get("title")) if isinstance(value, Mapping) else "") or _title(planted.messages),
         messages=planted.messages,
         current_id=planted.messages[-1].id,
         created_ms=start,
         updated_ms=start,
         system_prompt=prompt,
     )
+
+
+def _title(messages: Sequence[PortableMessage]) -> str:
+    """What conversations are called whose source knows no names: by their first question, like our own."""
+    return one_line(title_of_question(next((each.content for each in messages if each.role == "user"), "")))
 
 
 def _message(message: Message, skipped: Skipped) -> PortableMessage | None:
