@@ -9,10 +9,10 @@ CIRCLE = "A gentle soul,\n"
 
 
 def seen_after(words: list[str]) -> int | None:
-    """Characters that were read when the watch saw a circle."""
+    """Bytes that were read when the watch saw a circle."""
     watch, read = RepetitionWatch(), 0
     for word in words:
-        read += len(word)
+        read += len(word.encode())
         if watch.sees(word):
             return read
     return None
