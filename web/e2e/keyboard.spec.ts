@@ -68,7 +68,9 @@ test("everything by keyboard", async ({ page, request, t, steps }) => {
   await page.keyboard.press("Escape");
   await expect(menu).toBeFocused();
   await page.keyboard.press("Enter");
+  await expect(page.getByRole("menuitem").first()).toBeFocused();
   await page.keyboard.press("End");
+  await expect(page.getByRole("menuitem", { name: t("account.signOut") })).toBeFocused();
   await page.keyboard.press("Enter");
   await expect(page.getByRole("heading", { name: t("account.signInTitle") })).toBeVisible();
 });
