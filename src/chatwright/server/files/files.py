@@ -141,7 +141,7 @@ class Files:
                 principal.say(
                     f"your files take {taken:,} bytes, and with {size_bytes:,} more they would exceed "
                     f"{self._max_user_bytes:,}; delete some",
-                    f"您的文件已占用 {taken:,} 字节，再加 {size_bytes:,} 字节将超过上限 {self._max_user_bytes:,} 字节；"
+                    f"你的文件已占用 {taken:,} 字节，再加 {size_bytes:,} 字节将超过上限 {self._max_user_bytes:,} 字节；"
                     "请先删除一些文件",
                 ),
                 code="storage_exceeded",

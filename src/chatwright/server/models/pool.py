@@ -174,7 +174,7 @@ class ModelPool:
         if row is None or (row.owner_id is None and not principal.is_admin):
             raise ApiError(
                 403,
-                principal.say("only fine-tuned models of your own can be deleted", "只能删除您自己的微调模型"),
+                principal.say("only fine-tuned models of your own can be deleted", "只能删除你自己的微调模型"),
                 code="model_not_deletable",
                 param="model",
             )
