@@ -45,6 +45,7 @@ export function ImportReport({ one }: { one: ImportView }) {
       <p role={running ? undefined : "status"}>
         {t("settings.data.conversations", { count: one.conversations, shown: number(one.conversations) })}
         {" · "}
+        {one.grown > 0 && `${t("settings.data.grown", { count: one.grown, shown: number(one.grown) })} · `}
         {t("settings.data.messages", { count: one.messages, shown: number(one.messages) })}
       </p>
       {one.error && <p className="text-danger">{one.error}</p>}
