@@ -15,6 +15,7 @@ from chatwright.server.database.tables import MessageRow
         ("\n\n# 标题：《天空的颜色》。\n", "天空的颜色"),
         ("…", "…"),
         ('"""', ""),
+        ("\ufffdg9,\ufffd tan", ""),
         ("", ""),
     ],
 )

@@ -74,7 +74,7 @@ export const Thread = memo(function Thread({ messages, leafId, actions, editingI
               </div>
             ))}
             {pair && (
-              <div data-message={pair[0].id} className="xl:-mx-32">
+              <div data-message={pair[0].id} className="xl:-mx-20 2xl:-mx-32">
                 <PairRow first={pair[0]} second={pair[1]} actions={actions} />
               </div>
             )}

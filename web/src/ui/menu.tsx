@@ -110,7 +110,7 @@ export function MenuChoice<T extends string>({ value, choices, onChoose }: MenuC
           lang={choice.lang}
           className={`${ITEM} text-ink`}
         >
-          <span className="grow truncate">{choice.label}</span>
+          <span className="grow wrap-anywhere">{choice.label}</span>
           <DropdownMenu.ItemIndicator>
             <Check className="size-4 text-accent" aria-hidden />
           </DropdownMenu.ItemIndicator>

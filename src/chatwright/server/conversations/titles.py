@@ -30,7 +30,12 @@ def title_of_question(question: str) -> str:
 
 
 def cleaned_title(text: str) -> str:
-    """What a model wrote, as one short line without the marks that models like to put around it; may be empty."""
+    """What a model wrote, as one short line without the marks that models like to put around it; may be empty.
+
+    A model that writes pieces of characters has nothing to say: the question is the better title.
+    """
+    if "\ufffd" in text:
+        return ""
     line = next((line for line in text.splitlines() if line.strip(_DECORATION)), "")
     line = re.sub(r"^(title|标题)\s*[:：]\s*", "", line.strip(_DECORATION), flags=re.IGNORECASE)
     return title_of_question(line.strip(_DECORATION))
