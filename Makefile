@@ -16,7 +16,7 @@ BENCH   := $(VENV)/.bench-installed
 PAGE    := src/chatwright/server/page/dist/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help chat serve page test check format bench quality docs clean
+.PHONY: help chat serve page test check format bench quality docs pictures clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ quality: $(DEV) $(MODEL)  ## measure what the fast number formats cost in qualit
 
 docs: $(DEV) $(MODEL)  ## write the generated pages and the pictures of docs/ again
 	$(BIN)/python -m docs.generate
+
+pictures: $(DEV) $(MODEL) $(PAGE)  ## take the pictures of the page in the READMEs again (needs Chromium)
+	$(BIN)/python -m docs.pictures
 
 clean:  ## remove the environment and every cache in this folder
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
