@@ -151,6 +151,7 @@ async def test_a_comparison_answers_twice(world: OpenWorld) -> None:
         first, second = [await w.finished(message["id"]) for message in asked["messages"]]
         assert first["parent_id"] == second["parent_id"] == asked["user_message"]["id"]
         assert (first["sampling"], second["sampling"]) == ({"seed": 4}, {"seed": 5})
+        assert first["created_ms"] < second["created_ms"]  # lists are in this order
         same = await w.http.post(path, json={"content": "Which?", "sampling": {"temperature": 0}})
         assert (same.status_code, same.json()["error"]["param"]) == (400, "sampling.temperature")
         models = {"content": "Which?", "sampling": {"temperature": 0}, "models": ["a", "b"]}

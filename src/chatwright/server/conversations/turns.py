@@ -201,6 +201,8 @@ class Turns:
             sampling = conversation.sampling | wish.sampling.given()
             answer = await self._row(conversation, branch[-1], "assistant", "generated", "")
             answer.status = "generating"
+            if answers:  # lists are by time: two answers keep their sides when the page is loaded again
+                answer.created_ms = max(answer.created_ms, answers[-1].created_ms + 1)
             answer.model = wish.model or conversation.model
             answer.sampling = sampling
             answer.owner = self._generations.owner
