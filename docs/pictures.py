@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hatch_build import npm
+
 from tests.server.real_servers import free_port
 from tests.server.serve_process import ServeProcess
 
