@@ -1,6 +1,6 @@
 /** Requests that change something, and what the page does after them. */
 
-import { useMutation, useQueryClient, type QueryKey } from "@tanstack/react-query";
+import { useMutation, useQueryClient, type QueryClient, type QueryKey } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 
 import { tell, tellError } from "@/ui/toast";
@@ -24,7 +24,7 @@ export function useChange<Result = void, Input = void>(
   return useMutation({
     mutationFn: run,
     onSuccess: (result, input) => {
-      for (const queryKey of stale) void queries.invalidateQueries({ queryKey });
+      for (const queryKey of stale) void fetchAgain(queries, queryKey);
       if (told) tell(told);
       onDone?.(result, input);
     },
@@ -32,4 +32,10 @@ export function useChange<Result = void, Input = void>(
       if (!quiet) tellError(error, t("app.offline"));
     },
   });
+}
+
+/** What is being fetched for the first time is as it was before the change, and would be taken for what is now. */
+async function fetchAgain(queries: QueryClient, queryKey: QueryKey): Promise<void> {
+  await queries.cancelQueries({ queryKey });
+  await queries.invalidateQueries({ queryKey });
 }
