@@ -87,8 +87,11 @@ def rows(result: dict[str, Any]) -> dict[str, list[list[str]]]:
         cells.append(["longer per token", *(f"{found['overhead'][figure]:+.1%}" for figure in FIGURES)])
         tables["The server beside the bare engine"] = cells
     if (found := result.get("endurance")) is not None:
-        cells = [["requests", "number"], *([name, str(number)] for name, number in sorted(found["outcomes"].items()))]
-        cells.append(["memory", str(found["memory"])])
+        cells = [["answers", "number"], *([name, str(number)] for name, number in sorted(found["outcomes"].items()))]
+        memory = found["memory"]
+        if "late_mb" in memory:
+            cells.append(["memory in the second quarter", f"{memory['early_mb']:,.0f} MB"])
+            cells.append(["memory in the last quarter", f"{memory['late_mb']:,.0f} MB"])
         cells.append(["all places free after", f"{found['seconds_until_free']} s"])
         tables[f"{found['clients']} clients for {found['minutes']} minutes"] = cells
     return tables
