@@ -5,8 +5,10 @@ import json
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +151,7 @@ async def _read_until(http: httpx.AsyncClient, url: str, characters: int) -> str
 
 
 @pytest.mark.anyio
-async def test_kill_9_in_mid_answer_loses_nothing_that_was_acknowledged(start: Start) -> None:
+async def test_kill_9_in_mid_answer_loses_nothing_that_was_acknowledged(start: Start, tmp_path: Path) -> None:
     server = start("--no-accounts", CHATWRIGHT_LIMITS__CONCURRENT_GENERATIONS="none")
     asked: dict[str, tuple[str, str]] = {}
     async with httpx.AsyncClient(base_url=server.address, timeout=60) as http:
@@ -161,9 +163,14 @@ async def test_kill_9_in_mid_answer_loses_nothing_that_was_acknowledged(start: S
             assert answer.status_code == 201, answer.text
             asked[conversation] = (f"question {number}", answer.json()["messages"][0]["id"])
 
-        await asyncio.gather(*(ask(number) for number in range(12)))
+        await asyncio.gather(*(ask(number) for number in range(30)))
         conversation, (_, watched) = next(iter(asked.items()))
         seen = await _read_until(http, f"/api/messages/{watched}/events", 220)
+        # What is shown is stored twice a second.
+        with closing(sqlite3.connect(tmp_path / "home" / "chatwright.db")) as stored:
+            async with asyncio.timeout(60):
+                while stored.execute("SELECT content FROM messages WHERE id = ?", (watched,)).fetchone() == ("",):
+                    await asyncio.sleep(0.01)
     os.kill(server.process.pid, signal.SIGKILL)
     server.process.wait()
 
