@@ -23,7 +23,6 @@ export default defineConfig({
   fullyParallel: true,
   forbidOnly: Boolean(process.env.CI),
   workers: 2,
-  retries: 2, // a machine that is busy elsewhere can spoil a try; what fails three times is broken
   // Far more than is needed: on a machine that does other things too, slow is not wrong.
   timeout: 180_000,
   expect: { timeout: 30_000 },

@@ -13,7 +13,7 @@ const MAX_INTERACTIVE_MS = 1500;
 const MIN_FRAMES = 0.9; // of the frames that this machine draws while nothing happens
 const MAX_BUSY = 0.6; // of the page's main thread
 const MAX_SHRINK_PX = 30; // of an answer that grows: more is seen as flicker
-const ATTEMPTS = 5; // other programs of the machine can spoil one; the best counts, and a good one is enough
+const ATTEMPTS = 5; // other programs of the machine can spoil one; in one of them everything has to be good
 
 test("little is loaded before the first message is possible", async ({ page, person, steps }) => {
   expect(person).toBeTruthy();
@@ -82,25 +82,23 @@ test("an answer grows smoothly at 100 tokens a second, below a thousand messages
   ] as const) {
     await page.goto(address);
     await page.waitForLoadState("networkidle");
-    const best = { smooth: 0, busy: 1, shrunk: Infinity };
+    let last = { smooth: 0, busy: 1, shrunk: Infinity };
     let told = "";
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const idle = await measure(page, 1000);
       await steps.ask(`say 100/s: ${MIXED}`);
       await expect(page.locator("[data-message]").last().locator(".markdown h2").first()).toHaveText("Part 1");
-      const found = await measure(page, 2000);
+      const found = await measure(page, 4000);
       await steps.button("chat.stop").click();
       await expect(steps.button("chat.send")).toBeVisible();
-      best.smooth = Math.max(best.smooth, found.frames / idle.frames);
-      best.busy = Math.min(best.busy, found.busy);
-      best.shrunk = Math.min(best.shrunk, found.shrunk);
+      last = { ...found, smooth: found.frames / idle.frames };
       told = `${place}: ${Math.round(found.frames)} frames/s (idle ${Math.round(idle.frames)}), main thread busy ${Math.round(found.busy * 100)} %, shrunk by ${found.shrunk} px at most`;
-      if (best.smooth >= MIN_FRAMES && best.busy <= MAX_BUSY && best.shrunk <= MAX_SHRINK_PX) break;
+      if (last.smooth >= MIN_FRAMES && last.busy <= MAX_BUSY && last.shrunk <= MAX_SHRINK_PX) break;
     }
     test.info().annotations.push({ type: "figure", description: told });
-    expect.soft(best.busy, told).toBeLessThanOrEqual(MAX_BUSY);
-    expect.soft(best.smooth, told).toBeGreaterThanOrEqual(MIN_FRAMES);
-    expect.soft(best.shrunk, told).toBeLessThanOrEqual(MAX_SHRINK_PX);
+    expect.soft(last.busy, told).toBeLessThanOrEqual(MAX_BUSY);
+    expect.soft(last.smooth, told).toBeGreaterThanOrEqual(MIN_FRAMES);
+    expect.soft(last.shrunk, told).toBeLessThanOrEqual(MAX_SHRINK_PX);
   }
 });
 
