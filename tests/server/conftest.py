@@ -72,7 +72,7 @@ def client(make_settings: MakeSettings) -> Client:
 @contextmanager
 def live(settings: ServerSettings) -> Iterator[str]:
     """A server on a free port of loopback, in a thread: its address."""
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, log_config=None))
     ready = threading.Event()
     started = server.startup
 

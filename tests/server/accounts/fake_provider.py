@@ -98,7 +98,7 @@ class FakeProvider:
 def running_provider() -> Iterator[FakeProvider]:
     """A provider on a free port of loopback."""
     provider = FakeProvider()
-    config = uvicorn.Config(provider.application(), host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+    config = uvicorn.Config(provider.application(), host="127.0.0.1", port=0, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     ready = threading.Event()
     started = server.startup

@@ -51,8 +51,13 @@ def start(tiny_model_dir: Path, tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """``serve`` logs to the stderr of the moment, which is closed when the test is over."""
+def logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """``serve`` logs to the stderr of the moment, which is closed when the test is over.
+
+    And what configures logging closes every handler that there was. That of absl, which comes with ROUGE, then closes
+    its stream: the stderr that the whole test run is captured by.
+    """
+    monkeypatch.setattr(logging, "_handlerList", [])
     root, ours = logging.getLogger(), logging.getLogger("chatwright")
     handlers, levels = root.handlers[:], (root.level, ours.level)
     yield
