@@ -13,12 +13,13 @@ import { usePair } from "@/chat/compare/use-pair";
 import { branchTo, makeTree, placeOf, type Place } from "@/chat/core/tree";
 import { QuestionRow } from "@/chat/question-row";
 import type { RowProps } from "@/chat/row";
+import { RowGroup } from "@/chat/row-group";
 import { useStickToEnd } from "@/chat/stick";
-import { Far } from "@/markdown/near";
 import { Button } from "@/ui/button";
 
 /** Messages at the end that are drawn before anybody scrolls; the thread opens there. */
 const SHOWN_AT_ONCE = 16;
+const GROUP = 16;
 
 interface ThreadProps {
   messages: readonly MessageView[];
@@ -36,6 +37,7 @@ export const Thread = memo(function Thread({ messages, leafId, actions, editingI
   const tree = useMemo(() => makeTree(messages), [messages]);
   const branch = useMemo(() => branchTo(tree, leafId), [tree, leafId]);
   const pair = usePair(tree, branch.at(-1));
+  const groups = useMemo(() => chunks(pair ? branch.slice(0, -1) : branch, GROUP), [branch, pair]);
   const lastQuestion = branch.findLast(({ role }) => role === "user")?.id;
   const asked = useRef(lastQuestion);
   useEffect(() => {
@@ -55,14 +57,12 @@ export const Thread = memo(function Thread({ messages, leafId, actions, editingI
           aria-label={t("chat.conversation")}
         >
           <div ref={content} className="mx-auto flex w-full max-w-3xl flex-col gap-7 px-4 pt-6 pb-8">
-            {(pair ? branch.slice(0, -1) : branch).map((message, index) => (
-              // Rows out of sight are not laid out: a thread of a thousand messages scrolls like one of ten.
-              <div
-                key={message.id}
-                data-message={message.id}
-                className="[contain-intrinsic-size:auto_160px] [content-visibility:auto]"
-              >
-                <Far value={index < branch.length - SHOWN_AT_ONCE}>
+            {groups.map((messages, index) => (
+              <RowGroup
+                key={index}
+                messages={messages}
+                far={(index + 1) * GROUP <= branch.length - SHOWN_AT_ONCE}
+                row={(message) => (
                   <Row
                     message={message}
                     {...numbers(placeOf(tree, message))}
@@ -70,8 +70,8 @@ export const Thread = memo(function Thread({ messages, leafId, actions, editingI
                     onEditing={onEditing}
                     editing={editingId === message.id}
                   />
-                </Far>
-              </div>
+                )}
+              />
             ))}
             {pair && (
               <div data-message={pair[0].id} className="xl:-mx-20 2xl:-mx-32">
@@ -94,6 +94,9 @@ export const Thread = memo(function Thread({ messages, leafId, actions, editingI
     </Tooltip.Provider>
   );
 });
+
+const chunks = <T,>(items: readonly T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, index) => items.slice(index * size, (index + 1) * size));
 
 /** In numbers, which are equal where nothing changed: a list of siblings made anew would draw every row again. */
 const numbers = ({ index, siblings }: Place) => ({ index, count: siblings.length });

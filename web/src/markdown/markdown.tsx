@@ -1,8 +1,8 @@
 /** An answer's text as Markdown. Until the parser has arrived, the text itself. */
 
-import { lazy, memo, Suspense, useRef } from "react";
+import { lazy, memo, Suspense, use, useRef } from "react";
 
-import { useNear } from "@/markdown/near";
+import { Far, useNear } from "@/markdown/near";
 
 const Rendered = lazy(() => import("@/markdown/rendered"));
 
@@ -14,7 +14,7 @@ export interface MarkdownProps {
 
 export const Markdown = memo(function Markdown({ text, streaming = false }: MarkdownProps) {
   const place = useRef<HTMLDivElement>(null);
-  const near = useNear(place);
+  const near = useNear(place, use(Far));
   const plain = <p className="wrap-anywhere whitespace-pre-wrap">{text}</p>;
   return (
     <div ref={place}>

@@ -1,4 +1,4 @@
-import { createContext, use, useEffect, useState, type RefObject } from "react";
+import { createContext, startTransition, useEffect, useState, type RefObject } from "react";
 
 /**
  * Whether texts here are likely out of sight at first. They stay plain until somebody comes near: a thread of a
@@ -6,14 +6,13 @@ import { createContext, use, useEffect, useState, type RefObject } from "react";
  */
 export const Far = createContext(false);
 
-/** Whether an element is, or once was, about to be seen. */
-export function useNear(element: RefObject<Element | null>): boolean {
-  const far = use(Far);
+/** Whether an element is, or once was, about to be seen; one that is not far from the start always is. */
+export function useNear(element: RefObject<Element | null>, far: boolean): boolean {
   const [near, setNear] = useState(!far);
   useEffect(() => {
     const watched = element.current;
     if (near || !watched) return;
-    return whenNear(watched, () => setNear(true));
+    return whenNear(watched, () => startTransition(() => setNear(true)));
   }, [near, element]);
   return near;
 }
