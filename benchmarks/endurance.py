@@ -19,6 +19,7 @@ from benchmarks.server import MODEL, Server
 
 VANISHING = 0.3  # of the requests end by the client's closing the connection, somewhere in the answer
 TOKENS = 64
+VANISHING_CHARACTERS = 150  # and before so many of them have come; a whole answer is longer
 SAMPLE_S = 2.0
 _SETTLE_S = 15.0
 
@@ -32,12 +33,13 @@ class Findings:
             off), "mixed" (somebody else's words), "failed" (an error in the answer).
         examples: one of each that must not be.
         memory_mb: resident memory of the server over time.
+        events: of all streams; one tells one token or several.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     memory_mb: list[float] = field(default_factory=list)
-    tokens: int = 0
+    events: int = 0
 
     def count(self, outcome: str, example: str = "") -> None:
         """Note the end of a request."""
@@ -61,7 +63,7 @@ async def endure(server: Server, *, clients: int, minutes: float, seed: int = 0)
         "minutes": minutes,
         "outcomes": dict(findings.outcomes),
         "examples": findings.examples,
-        "tokens": findings.tokens,
+        "events": findings.events,
         "memory": memory,
         "seconds_until_free": free_s,
         "passed": not any(bad.values()) and free_s is not None and findings.outcomes["complete"] > 0 and memory["flat"],
@@ -92,7 +94,7 @@ async def _client(server: Server, findings: Findings, number: int, until: float,
     asked = 0
     while time.monotonic() < until:
         asked += 1
-        vanish_after = chance.randrange(1, TOKENS) if chance.random() < VANISHING else None
+        vanish_after = chance.randrange(1, VANISHING_CHARACTERS) if chance.random() < VANISHING else None
         try:
             await _ask(server, findings, f"client {number} request {asked}", vanish_after)
         except (OSError, asyncio.IncompleteReadError, ValueError) as error:
@@ -111,7 +113,7 @@ async def _ask(server: Server, findings: Findings, mark: str, vanish_after: int 
             said = (await reader.read()).decode(errors="replace").rpartition("\r\n\r\n")[2]
             findings.count("refused" if status in (429, 503) else "failed", f"status {status}: {said}")
             return
-        text, ended = "", False
+        text, ended, vanished = "", False, False
         while line := await reader.readline():
             if not line.startswith(b"data: "):
                 continue
@@ -123,16 +125,15 @@ async def _ask(server: Server, findings: Findings, mark: str, vanish_after: int 
                 findings.count("failed", json.dumps(event))
                 return
             text += "".join(choice["delta"].get("content") or "" for choice in event["choices"])
-            findings.tokens += 1
-            if vanish_after is not None:
-                vanish_after -= 1
-                if not vanish_after:
-                    break
+            findings.events += 1
+            if vanish_after is not None and len(text) >= vanish_after:
+                vanished = True
+                break
     finally:
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
-    findings.count(*_judged(mark, text, ended, vanished=vanish_after == 0))
+    findings.count(*_judged(mark, text, ended, vanished=vanished))
 
 
 def _judged(mark: str, text: str, ended: bool, *, vanished: bool) -> tuple[str, str]:
