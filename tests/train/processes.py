@@ -14,19 +14,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
-from torch.optim import Muon
 
 from chatwright.data.example import Document, Example
 from chatwright.errors import InputError
+from chatwright.model import MoEConfig
 from chatwright.train.batch import Batch
 from chatwright.train.distributed import joined_processes
 from chatwright.train.dtensors import like, whole
 from chatwright.train.loop import run_stage
+from chatwright.train.muon import Muon
 from chatwright.train.objectives.kto import KTO
-from chatwright.train.sharded_muon import ShardedMuon
 from chatwright.train.stage import Stage
 from chatwright.train.world import World
 from tests.train.doubles import CONFIG, MadeUpFeed, Notes, make_stage
@@ -54,12 +54,22 @@ class SharedFeed(MadeUpFeed):
 KINDS: dict[str, dict[str, Any]] = {
     "adamw": {"optimizer": "adamw"},
     "muon": {"optimizer": "muon"},
+    "experts": {"optimizer": "muon", "moe": MoEConfig(num_experts=3, num_experts_per_token=2, intermediate_size=17)},
     "qat": {"optimizer": "muon", "qat": True},
     "kto": {"optimizer": "adamw", "objective": KTO},
 }
-WAYS = (("adamw", "ddp"), ("adamw", "fsdp"), ("muon", "ddp"), ("muon", "fsdp"), ("qat", "fsdp"), ("kto", "fsdp"))
-# A matrix that a process has no row of, tall ones and wide ones, and not as many as fill two rounds.
-SHAPES = ((1, 4), (5, 3), (3, 7))
+WAYS = (
+    ("adamw", "ddp"),
+    ("adamw", "fsdp"),
+    ("muon", "ddp"),
+    ("muon", "fsdp"),
+    ("experts", "fsdp"),
+    ("qat", "fsdp"),
+    ("kto", "fsdp"),
+)
+# A matrix that a process has no row of, tall ones and wide ones, and not as many as fill two rounds; experts, and one
+# expert that leaves a process without any.
+SHAPES = {"a": (1, 4), "b": (5, 3), "c": (3, 7), "gate_up_proj": (3, 4, 5), "down_proj": (1, 5, 4)}
 
 
 @dataclass
@@ -77,11 +87,11 @@ class RatedFeed(SharedFeed):
 
 
 def shared_stage(kind: str, parallel: str = "auto", rank: int = 0, size: int = 1) -> Stage:
-    settings = KINDS[kind]
+    settings = {**KINDS[kind]}
     feed = RatedFeed if kind == "kto" else SharedFeed
     return make_stage(
         STEPS,
-        config=replace(CONFIG, intermediate_size=33),
+        config=replace(CONFIG, intermediate_size=33, moe=settings.pop("moe", None)),
         feed=feed(rank=rank, size=size),
         parallel=parallel,
         learning_rate=3e-3,
@@ -116,22 +126,38 @@ def stages(folder: Path) -> None:
 
 
 def distance_of_muons() -> float:
-    """How far matrices in parts get, at most, from the same ones updated whole, after five updates."""
+    """How far weights, whole and in parts, get at most from the same matrices under PyTorch's Muon, in five updates."""
     generator = torch.Generator().manual_seed(0)
     mesh = init_device_mesh("cpu", (2,))
-    matrices = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in SHAPES]
-    parts = [nn.Parameter(distribute_tensor(matrix.detach().clone(), mesh, [Shard(0)])) for matrix in matrices]
+    rates = {"lr": 0.02, "weight_decay": 0.1, "momentum": 0.95}
+    start = {name: torch.randn(shape, generator=generator) for name, shape in SHAPES.items()}
+    known = {name: [nn.Parameter(matrix.clone()) for matrix in matrices(name, start[name])] for name in SHAPES}
+    whole_ones = {name: nn.Parameter(weight.clone()) for name, weight in start.items()}
+    parts = {name: nn.Parameter(distribute_tensor(weight, mesh, [Shard(0)])) for name, weight in start.items()}
     optimizers = (
-        Muon(matrices, lr=0.02, weight_decay=0.1, momentum=0.95),
-        ShardedMuon(parts, lr=0.02, weight_decay=0.1, momentum=0.95),
+        torch.optim.Muon([matrix for stack in known.values() for matrix in stack], **rates),
+        Muon(whole_ones, **rates),
+        Muon(parts, **rates),
     )
     for _ in range(5):
-        for matrix, part in zip(matrices, parts, strict=True):
-            matrix.grad = torch.randn(matrix.shape, generator=generator)
-            part.grad = like(matrix.grad, part)
+        for name, shape in SHAPES.items():
+            gradient = torch.randn(shape, generator=generator)
+            whole_ones[name].grad, parts[name].grad = gradient, like(gradient, parts[name])
+            for matrix, part in zip(known[name], matrices(name, gradient), strict=True):
+                matrix.grad = part
         for optimizer in optimizers:
             optimizer.step()
-    return max(float((whole(part) - matrix).abs().max()) for matrix, part in zip(matrices, parts, strict=True))
+    return max(
+        float((value - matrix).abs().max())
+        for weights in (whole_ones, {name: whole(part) for name, part in parts.items()})
+        for name in SHAPES
+        for value, matrix in zip(matrices(name, weights[name].detach()), known[name], strict=True)
+    )
+
+
+def matrices(name: str, weight: Tensor) -> Tensor:
+    """What Muon sees in a weight: [n, rows, columns]."""
+    return weight.reshape(-1, weight.shape[-2] // (2 if name == "gate_up_proj" else 1), weight.shape[-1])
 
 
 def failing(recipe: str) -> None:

@@ -8,17 +8,17 @@ Source:
     Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/; Loshchilov and Hutter 2017, arXiv 1711.05101.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
 
 from chatwright.errors import ConfigError
 from chatwright.train.dtensors import is_sharded, like, local, whole
+from chatwright.train.muon import Muon
 from chatwright.train.settings import StageSettings
-from chatwright.train.sharded_muon import ShardedMuon
 
 _TINY = 1e-6  # keeps a norm of nothing from being divided by, as in PyTorch
 
@@ -36,8 +36,6 @@ class Optimizers:
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], settings: StageSettings) -> None:
-        self.parameters = parameters
-        self._slices: dict[str, dict[str, nn.Parameter]] = {}
         self._optimizers: list[Optimizer] = []
         self._named: dict[str, tuple[Optimizer, nn.Parameter]] = {}
         # In the parameters' order: processes update in step, and each orders a set of names in its own way.
@@ -55,13 +53,8 @@ class Optimizers:
         if rest:
             self._add(_adamw(rest, settings), rest)
         if turned:
-            matrices = dict(self._as_matrices(turned))
-            sharded = any(is_sharded(matrix) for matrix in matrices.values())
-            kind: type[Muon] | type[ShardedMuon] = ShardedMuon if sharded else Muon
-            muon = kind(
-                matrices.values(), lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay, momentum=0.95
-            )
-            self._add(muon, matrices)
+            muon = Muon(turned, lr=settings.matrix_learning_rate, weight_decay=settings.weight_decay, momentum=0.95)
+            self._add(muon, turned)
 
     @property
     def learning_rate(self) -> float:
@@ -76,11 +69,6 @@ class Optimizers:
 
     def step(self) -> None:
         """Update the parameters by their gradients."""
-        for name, slices in self._slices.items():
-            gradient = self.parameters[name].grad
-            gradients = [None] * len(slices) if gradient is None else gradient.view(-1, *_slice_shape(name, gradient))
-            for one, part in zip(slices.values(), gradients, strict=True):
-                one.grad = part
         for optimizer in self._optimizers:
             optimizer.step()
 
@@ -88,8 +76,6 @@ class Optimizers:
         """Forget the gradients."""
         for optimizer in self._optimizers:
             optimizer.zero_grad(set_to_none=True)
-        for name in self._slices:
-            self.parameters[name].grad = None
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next step depends on: ``PARAMETER/KEY`` → tensor. Not copies."""
@@ -110,7 +96,7 @@ class Optimizers:
         for path, value in state.items():
             name, _, key = path.rpartition("/")
             owner = self._named.get(name)
-            if owner is None or isinstance(owner[0], (Muon, ShardedMuon)) != (key == "momentum_buffer"):
+            if owner is None or isinstance(owner[0], Muon) != (key == "momentum_buffer"):
                 raise ConfigError(
                     f"the checkpoint's optimiser state {path!r} does not fit this stage; go on with the model, "
                     "optimizer and adapters that the run was started with, or start a new run"
@@ -126,16 +112,6 @@ class Optimizers:
             group["initial_lr"] = group["lr"]
         self._optimizers.append(optimizer)
         self._named |= {name: (optimizer, parameter) for name, parameter in parameters.items()}
-
-    def _as_matrices(self, parameters: Mapping[str, nn.Parameter]) -> Iterator[tuple[str, nn.Parameter]]:
-        """Experts are stacked, and each is a matrix of its own: a view of the stack's memory."""
-        for name, parameter in parameters.items():
-            if parameter.ndim == 2:
-                yield name, parameter
-                continue
-            views = parameter.data.view(-1, *_slice_shape(name, parameter))
-            self._slices[name] = {f"{name}.{index}": nn.Parameter(view) for index, view in enumerate(views)}
-            yield from self._slices[name].items()
 
 
 def is_layer_matrix(name: str) -> bool:
@@ -185,9 +161,3 @@ def _adamw(parameters: Mapping[str, nn.Parameter], settings: StageSettings) -> A
         eps=settings.adam_epsilon,
         fused=True,
     )
-
-
-def _slice_shape(name: str, stacked: Tensor) -> tuple[int, int]:
-    """[rows, columns] of one matrix of a stack of experts; gate and up lie above each other in ``gate_up_proj``."""
-    rows = stacked.shape[1] // 2 if name.endswith("gate_up_proj") else stacked.shape[1]
-    return rows, stacked.shape[2]

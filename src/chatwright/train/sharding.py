@@ -179,8 +179,6 @@ def _objection(stage: Stage) -> str | None:
     """Why a stage cannot be sharded."""
     if not stage.objective.shards:
         return f"{type(stage.objective).__name__} runs the model in ways that differ between processes"
-    if stage.settings.optimizer == "muon" and stage.model.config.moe is not None:
-        return "muon treats each expert as a matrix of its own, and they are spread over processes as one"
     return None
 
 
