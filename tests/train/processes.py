@@ -1,7 +1,8 @@
 """A program for tests, started by torchrun: stages of several processes, and one process that fails.
 
 ``stages FOLDER``: each kind of training under its ways of sharing, from the start and from ``one-KIND/checkpoint-3``;
-losses go to ``losses.json``. ``failing RECIPE``: ``chatwright train``, in which the second process fails alone.
+losses go to ``losses.json``, and so do the figures of stages that sample answers, which go on from checkpoints of their
+own. ``failing RECIPE``: ``chatwright train``, in which the second process fails alone.
 """
 
 import json
@@ -29,6 +30,7 @@ from chatwright.train.muon import Muon
 from chatwright.train.objectives.kto import KTO
 from chatwright.train.stage import Stage
 from chatwright.train.world import World
+from tests.train import sampled
 from tests.train.doubles import CONFIG, MadeUpFeed, Notes, make_stage
 
 STEPS = 6
@@ -113,7 +115,7 @@ def losses(stage: Stage, run: Path, world: World | None = None, resume_from: Pat
 
 def stages(folder: Path) -> None:
     torch.set_num_threads(1)
-    found = {}
+    found: dict[str, Any] = {}
     with joined_processes() as world:
         found["distances"] = [distance_of_muons()]
         for kind, parallel in WAYS:
@@ -121,6 +123,14 @@ def stages(folder: Path) -> None:
             for start, checkpoint in (("new", None), ("resumed", folder / f"one-{kind}" / "checkpoint-3")):
                 stage = shared_stage(kind, parallel, world.rank, world.size)
                 found[f"{name}-{start}"] = losses(stage, folder / f"{name}-{start}", world, checkpoint)
+        for kind, parallel in sampled.WAYS:
+            name = f"{kind}-{parallel}"
+            for start, checkpoint in (
+                ("new", None),
+                ("resumed", folder / f"{name}-new" / f"checkpoint-{sampled.SAVED}"),
+            ):
+                stage = sampled.sampling_stage(kind, folder / "tiny", parallel, world)
+                found[f"{name}-{start}"] = sampled.figures(stage, folder / f"{name}-{start}", world, checkpoint)
         if world.rank == 0:
             (folder / "losses.json").write_text(json.dumps(found))
 

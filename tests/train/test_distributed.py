@@ -5,9 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.conftest import write_tiny_model
+from tests.train import sampled
 from tests.train.processes import KINDS, SORROW, WAYS, losses, shared_stage
 from tests.train.tiny_recipe import write_recipe
 
@@ -26,7 +29,10 @@ def torchrun(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One process' runs, and then two processes'."""
     folder = tmp_path_factory.mktemp("runs")
-    alone = {name: losses(shared_stage(name), folder / f"one-{name}") for name in KINDS}
+    write_tiny_model(folder / "tiny")
+    alone: dict[str, Any] = {name: losses(shared_stage(name), folder / f"one-{name}") for name in KINDS}
+    for name in sampled.KINDS:
+        alone[name] = sampled.figures(sampled.sampling_stage(name, folder / "tiny"), folder / f"one-{name}")
     (folder / "alone.json").write_text(json.dumps(alone))
     done = torchrun("stages", str(folder))
     assert done.returncode == 0, done.stderr
@@ -57,6 +63,18 @@ def test_one_process_goes_on_where_two_stopped(folder: Path, kind: str, way: str
     assert losses(shared_stage(kind), tmp_path, resume_from=checkpoint) == pytest.approx(alone[3:], abs=NEAR)
 
 
+@pytest.mark.parametrize(("kind", "way"), sampled.WAYS)
+def test_two_processes_sample_and_learn_what_one_does(folder: Path, kind: str, way: str) -> None:
+    alone = json.loads((folder / "alone.json").read_text())[kind]
+    for start, first in (("new", 0), ("resumed", sampled.SAVED)):
+        figures = together(folder, f"{kind}-{way}-{start}")
+        assert figures["reward"] == alone["reward"][first:]
+        assert figures["loss"] == pytest.approx(alone["loss"][first:], abs=NEAR)
+        assert figures["kl"] == pytest.approx(alone["kl"][first:], abs=10 * NEAR)
+    assert len(set(alone["reward"])) > 1
+    assert max(alone["kl"]) > 0.01
+
+
 def test_when_one_process_fails_all_end_and_one_says_why(tmp_path: Path) -> None:
     done = torchrun("failing", str(write_recipe(tmp_path)))
     assert done.returncode != 0
@@ -65,6 +83,5 @@ def test_when_one_process_fails_all_end_and_one_says_why(tmp_path: Path) -> None
     assert "bug of Chatwright" not in done.stderr
 
 
-def together(folder: Path, name: str) -> list[float]:
-    found: dict[str, list[float]] = json.loads((folder / "losses.json").read_text())
-    return found[name]
+def together(folder: Path, name: str) -> Any:
+    return json.loads((folder / "losses.json").read_text())[name]

@@ -82,6 +82,16 @@ def test_master_weights_and_adapters() -> None:
     assert again.activation_per_token < whole.activation_per_token
 
 
+def test_who_samples_answers_from_parts_needs_the_whole_and_keeps_part_of_a_reference() -> None:
+    size = count_parameters(BASE)
+    plain = estimate_memory(BASE, itemsize=2)
+    sampling = estimate_memory(BASE, itemsize=2, samples=True, reference=True)
+    assert sampling.fixed - plain.fixed == 2 * size
+    parts = sampling.sharded(4)
+    assert parts.reference == 2 * size // 4
+    assert parts.transient - plain.transient == 2 * size > plain.sharded(4).transient - plain.transient
+
+
 def test_rows_are_divided_evenly() -> None:
     estimate = estimate_memory(BASE, itemsize=4)
     feed = MadeUpFeed(rows_per_step=10)

@@ -91,6 +91,19 @@ def test_a_recipe_stage_by_stage(tmp_path: Path) -> None:
     assert json.loads(json.dumps(plan.to_json()))["stages"][2]["memory"]["ddp"]["fits"]
 
 
+def test_to_sample_answers_from_parts_the_whole_model_comes_together(tmp_path: Path) -> None:
+    model = {"hidden_size": 16, "num_layers": 8, "num_heads": 2, "max_position_embeddings": 64}
+    sampling = {"data": "chats", "max_length": 48, "max_completion_length": 8, "reward_funcs": "rewards:some"}
+    stages = {"grpo": sampling, "ppo": sampling, "sft": {"data": "chats", "max_length": 48}}
+    plan = plan_recipe(tiny(tmp_path, model=model, stages=stages), gpu=H100, gpus=2)
+    grpo, ppo, sft = ({layout.sharding: layout for layout in stage.layouts} for stage in plan.stages)
+    layer = (plan.stages[0].parameters - plan.stages[0].embedding_parameters) // 8
+    assert grpo["fsdp"].passing - sft["fsdp"].passing == 2 * 5 * layer  # of eight, three come together in any case
+    assert ppo["fsdp"].passing == grpo["fsdp"].passing
+    assert grpo["ddp"].passing == sft["ddp"].passing
+    assert ppo["fsdp"].weights == 2 * grpo["fsdp"].weights == 2 * sft["fsdp"].weights  # the reference is in parts too
+
+
 @pytest.mark.parametrize(
     ("text", "value"), [("10B", 10**10), ("1.5t", 15 * 10**11), ("300_000", 300_000), ("2e9", 2 * 10**9)]
 )

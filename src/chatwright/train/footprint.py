@@ -24,7 +24,9 @@ class MemoryEstimate:
         mean: the running mean of the weights, if one is kept.
         activation_per_token: kept from the forward to the backward pass, for each token of a micro-batch.
         transient: needed for a moment, whatever the batch: a chunk of logits, the head's gradient.
-        gathered: whole weights that a process needs for a moment where it keeps a part: two blocks and the embeddings.
+        reference: the model as it was, where it is kept to compare with.
+        gathered: whole weights that a process needs for a moment where it keeps a part: two blocks and the embeddings,
+            or to sample answers, all.
     """
 
     weights: int
@@ -34,12 +36,14 @@ class MemoryEstimate:
     mean: int
     activation_per_token: int
     transient: int
+    reference: int = 0
     gathered: int = 0
 
     @property
     def fixed(self) -> int:
         """All that does not depend on the batch."""
-        return self.weights + self.masters + self.gradients + self.optimizer + self.mean + self.transient
+        trained = self.weights + self.masters + self.gradients + self.optimizer + self.mean
+        return trained + self.reference + self.transient
 
     def sharded(self, parts: int) -> "MemoryEstimate":
         """For a process that keeps one of so many parts: of all weights in float32, whatever the passes compute in."""
@@ -53,6 +57,7 @@ class MemoryEstimate:
             gradients=self.gradients // parts,
             optimizer=self.optimizer // parts,
             mean=self.mean // parts,
+            reference=self.reference // parts,
             transient=self.transient + self.gathered,
         )
 
@@ -69,6 +74,8 @@ def estimate_memory(
     trainable: int | None = None,
     mean: bool = False,
     recompute: bool = False,
+    reference: bool = False,
+    samples: bool = False,
 ) -> MemoryEstimate:
     """What training a model takes.
 
@@ -79,6 +86,8 @@ def estimate_memory(
         trainable: weights that are trained; None: all.
         mean: whether a running mean of the weights is kept.
         recompute: whether activations are computed again in the backward pass.
+        reference: whether the untrained model is kept beside.
+        samples: whether the model answers as it trains.
     """
     parameters = count_parameters(config)
     trained = parameters if trainable is None else trainable
@@ -86,6 +95,7 @@ def estimate_memory(
     embedding = config.vocab_size * config.hidden_size
     embeddings = embedding * (1 if config.tie_embeddings else 2)
     turned = max(0, trained - embeddings) if optimizer == "muon" else 0
+    gathered = parameters if samples else embeddings + 2 * (parameters - embeddings) // config.num_layers
     head_gradient = 4 * embedding if trainable is None else 0
     return MemoryEstimate(
         weights=parameters * itemsize,
@@ -95,7 +105,8 @@ def estimate_memory(
         mean=4 * trained if mean else 0,
         activation_per_token=_activation_per_token(config, itemsize, recompute=recompute),
         transient=_CHUNK * config.vocab_size * (8 + itemsize) + head_gradient,
-        gathered=(embeddings + 2 * (parameters - embeddings) // config.num_layers) * itemsize,
+        reference=parameters * itemsize if reference else 0,
+        gathered=gathered * itemsize,
     )
 
 

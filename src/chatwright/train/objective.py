@@ -70,16 +70,20 @@ class Objective(ABC):
         Settings: the stage settings that this objective understands, with its own defaults.
         rows: kinds of rows that it learns from.
         chats: whether its result writes text: answers, or the continuation of a text.
-        shards: whether every process runs the model equally often, and by its modules: then its weights can be spread
-            over processes (FSDP), which gather them together.
+        samples: whether the model answers as it trains, for which one that is spread over processes is made whole.
         head: trainable parameters beside the model's (a value head, a classifier), saved with it; None without any.
+        frozen: the model as it was, to compare with; spread over processes if the one in training is. None without.
+
+    Where weights are spread over processes (FSDP), these gather them together: every process has to run the model, and
+    ``frozen``, equally often.
     """
 
     Settings: ClassVar[type[StageSettings]] = StageSettings
     rows: ClassVar[tuple[type, ...]]
     chats: ClassVar[bool] = True
-    shards: ClassVar[bool] = True
+    samples: ClassVar[bool] = False
     head: nn.Module | None = None
+    frozen: GPT | None = None
 
     def __init__(self, context: StageContext) -> None:
         self.context = context
@@ -98,6 +102,11 @@ class Objective(ABC):
             rows: all of the stage's, held out or not; read only where something is open.
         """
         return settings
+
+    @classmethod
+    def keeps_reference(cls, settings: StageSettings) -> bool:
+        """Whether there will be a model in ``frozen``, for the estimate of memory."""
+        return False
 
     @classmethod
     def make_rows(cls, rows: StageRows, work: RowWork) -> StageRows:

@@ -139,6 +139,8 @@ def _stage(
         trainable=trainable,
         mean=settings.ema_decay is not None,
         recompute=settings.gradient_checkpointing,
+        reference=kind.keeps_reference(settings),
+        samples=kind.samples,
     )
     return StageOutlook(
         name=name,

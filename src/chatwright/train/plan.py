@@ -41,6 +41,8 @@ class Work:
         trainable: weights that learn; None: all.
         optimizer: AdamW or Muon.
         mean: whether a running mean of the weights is kept.
+        reference: whether the untrained model is kept beside.
+        samples: whether the model answers as it trains.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Work:
     trainable: int | None = None
     optimizer: Literal["muon", "adamw"] = "adamw"
     mean: bool = False
+    reference: bool = False
+    samples: bool = False
 
     @property
     def flops_per_token(self) -> float:
@@ -67,7 +71,8 @@ class Layout:
     Attributes:
         sharding: which kind.
         replicas, shards: devices that hold the same, and devices that a copy is divided over.
-        weights, gradients, masters, optimizer: what is kept; ``optimizer`` has the running mean, too.
+        weights, gradients, masters, optimizer: what is kept; ``weights`` has those of a reference, and ``optimizer``
+            the running mean, too.
         passing: for a moment: layers that are gathered from other devices, a chunk of logits; and the process itself.
         row, row_recomputed: activations of one row, all kept or computed again in the backward pass.
         rows, rows_recomputed: the most rows of a micro-batch that fit, up to a device's share of a step; 0: none.
@@ -296,9 +301,10 @@ def _layout(work: Work, gpu: Accelerator, gpus: int, sharding: Sharding, replica
     kept = _estimate(work, gpu, recompute=False)
     again = _estimate(work, gpu, recompute=True)
     weights, gradients, masters, optimizer = (
-        _shared(size, shards) for size in (kept.weights, kept.gradients, kept.masters, kept.optimizer + kept.mean)
+        _shared(size, shards)
+        for size in (kept.weights + kept.reference, kept.gradients, kept.masters, kept.optimizer + kept.mean)
     )
-    passing = kept.transient + gpu.overhead_bytes + (_gathered(work.config, gpu.itemsize) if shards > 1 else 0)
+    passing = kept.transient + gpu.overhead_bytes + (_gathered(work, gpu.itemsize) if shards > 1 else 0)
     row, row_again = (work.row_length * estimate.activation_per_token for estimate in (kept, again))
     room = gpu.usable * (gpu.memory_bytes - gpu.overhead_bytes) + gpu.overhead_bytes - passing
     room -= weights + gradients + masters + optimizer
@@ -328,17 +334,20 @@ def _estimate(work: Work, gpu: Accelerator, *, recompute: bool) -> MemoryEstimat
         trainable=work.trainable,
         mean=work.mean,
         recompute=recompute,
+        reference=work.reference,
+        samples=work.samples,
     )
 
 
-def _gathered(config: ModelConfig, itemsize: int) -> int:
+def _gathered(work: Work, itemsize: int) -> int:
     """Whole weights that a device holds for a moment where they are divided.
 
     The layer that computes and the one that is fetched meanwhile, the gradients of a layer before they are summed, and
-    the vocabulary, which is needed at both ends.
+    the vocabulary, which is needed at both ends; to sample answers, all.
     """
-    layer = (count_parameters(config) - _embedding(config)) / config.num_layers
-    return round((3 * layer + _embedding(config)) * itemsize)
+    parameters, embedding = count_parameters(work.config), _embedding(work.config)
+    passes = round((3 * (parameters - embedding) / work.config.num_layers + embedding) * itemsize)
+    return max(passes, parameters * itemsize) if work.samples else passes
 
 
 def _shared(size: int, shards: int) -> int:

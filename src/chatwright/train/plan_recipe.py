@@ -35,7 +35,8 @@ def _work(recipe: Recipe, stage: StageOutlook) -> Work:
     config = shape_of(recipe, [])
     assert config is not None  # or there would be no stages
     length = settings.max_length
-    is_text = Text in objective(stage.objective).rows
+    kind = objective(stage.objective)
+    is_text = Text in kind.rows
     return Work(
         name=stage.name,
         config=config,
@@ -46,4 +47,6 @@ def _work(recipe: Recipe, stage: StageOutlook) -> Work:
         trainable=stage.trainable_parameters if settings.lora is not None else None,
         optimizer=settings.optimizer,
         mean=settings.ema_decay is not None,
+        reference=kind.keeps_reference(settings),
+        samples=kind.samples,
     )

@@ -19,7 +19,7 @@ from chatwright.errors import ConfigError, StorageError
 from chatwright.model import GPT
 from chatwright.model.lora import LoRALinear, disabled_adapters, has_adapters
 from chatwright.train.batch import Batch
-from chatwright.train.dtensors import whole
+from chatwright.train.dtensors import is_sharded_model, whole
 from chatwright.train.likelihood import document_sums, token_log_probs
 
 FILE = "reference.safetensors"
@@ -31,10 +31,13 @@ class LiveReference:
 
     Args:
         model: as it is when the stage begins.
+
+    Attributes:
+        frozen: the copy; to be sharded before the first step if the model is.
     """
 
     def __init__(self, model: GPT) -> None:
-        self._copy = None if has_adapters(model) else copy.deepcopy(model).requires_grad_(False).eval()
+        self.frozen = None if has_adapters(model) else copy.deepcopy(model).requires_grad_(False).eval()
 
     @torch.no_grad()
     def token_log_probs(self, model: GPT, batch: Batch, *, temperature: float = 1.0) -> Tensor:
@@ -45,12 +48,16 @@ class LiveReference:
             batch: on its device.
             temperature: logits are divided by it.
         """
-        if self._copy is None:
+        if self.frozen is None:
             with disabled_adapters(model), evaluating(model):
                 return token_log_probs(model, batch, temperature=temperature)
-        # The same rounding for both: a difference of dtype would look like a difference of opinion.
-        self._copy.to(device=model.embed.weight.device, dtype=model.embed.weight.dtype)
-        return token_log_probs(self._copy, batch, temperature=temperature)
+        if not is_sharded_model(self.frozen):
+            # The same rounding for both: a difference of dtype would look like a difference of opinion.
+            self.frozen.to(device=model.embed.weight.device, dtype=model.embed.weight.dtype)
+            return token_log_probs(self.frozen, batch, temperature=temperature)
+        values = token_log_probs(self.frozen, batch, temperature=temperature)
+        self.frozen.reshard()  # type: ignore[operator]  # no backward pass lets go of what belongs to no block
+        return values
 
     def document_log_probs(self, model: GPT, batch: Batch) -> Tensor:
         """Summed log-probability of each document's labels under the reference, float32 [D]."""

@@ -82,6 +82,8 @@ def prepare(stage: Stage, watcher: Watcher, world: World, resume_from: Path | No
         trainable=trainable,
         mean=settings.ema_decay is not None,
         recompute=settings.gradient_checkpointing,
+        reference=stage.objective.frozen is not None,
+        samples=stage.objective.samples,
     )
     parallel = choose_parallel(stage, memory, world)
     if world.size == 1 and settings.parallel != "auto":
@@ -130,7 +132,8 @@ def prepare(stage: Stage, watcher: Watcher, world: World, resume_from: Path | No
 def _masters(stage: Stage, dtype: torch.dtype, world: World, parallel: Parallel) -> MasterWeights:
     rounding = int8_rounding(stage.model) if stage.settings.qat else None
     if parallel != "ddp":
-        return ShardedWeights(stage.model, stage.objective.head, dtype, world, parallel, rounding=rounding)
+        goal = stage.objective
+        return ShardedWeights(stage.model, goal.head, dtype, world, parallel, rounding=rounding, frozen=goal.frozen)
     return MasterWeights(trained_modules(stage), dtype, rounding=rounding)
 
 
@@ -146,7 +149,7 @@ def _divided(stage: Stage, memory: MemoryEstimate, world: World, resume_from: Pa
     rows = stored_micro_batch(resume_from) if resume_from is not None and free else None
     if rows is None:
         device = stage.model.embed.weight.device
-        present = memory.weights + memory.masters + memory.mean
+        present = memory.weights + memory.masters + memory.mean + memory.reference
         rows = rows_per_micro_batch(feed, settings, memory, device, present=present, world_size=world.size)
         if world.size > 1:  # memory may differ, but all must do the same
             rows = agreed(world, rows)

@@ -10,7 +10,7 @@ Source:
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,9 @@ from chatwright.train.precision import MasterWeights, Rounding
 from chatwright.train.stage import Stage
 from chatwright.train.world import World, agreed
 
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
+
 Parallel = Literal["ddp", "fsdp", "hsdp"]
 
 _WAYS: tuple[Parallel, ...] = ("ddp", "fsdp", "hsdp")
@@ -35,14 +38,11 @@ def choose_parallel(stage: Stage, memory: MemoryEstimate, world: World) -> Paral
     """How the processes share a stage: as the settings say, or sharded only where a device is too small.
 
     Raises:
-        ConfigError: the stage cannot be sharded as the settings want it to be.
+        ConfigError: the processes cannot share as the settings want it.
     """
     wanted = stage.settings.parallel
     if world.size == 1:
         return "ddp"
-    objection = _objection(stage)
-    if wanted in ("fsdp", "hsdp") and objection is not None:
-        raise ConfigError(f"stage {stage.name}: parallel is {wanted!r}, but {objection}; use parallel: ddp")
     if wanted == "hsdp" and world.machines == 1:
         raise ConfigError(
             f"stage {stage.name}: hsdp shards within a machine and copies between machines, but all processes are on "
@@ -51,7 +51,7 @@ def choose_parallel(stage: Stage, memory: MemoryEstimate, world: World) -> Paral
     if wanted != "auto":
         return wanted
     chosen: Parallel = "ddp"
-    if objection is None and not _fits(stage, memory, parts=1):
+    if not _fits(stage, memory, parts=1):
         within_machine = _fits(stage, memory, parts=world.size // world.machines)
         chosen = "hsdp" if world.machines > 1 and within_machine else "fsdp"
     return _WAYS[agreed(world, _WAYS.index(chosen))]  # memory may differ, but all must do the same
@@ -72,6 +72,7 @@ class ShardedWeights(MasterWeights):
         world: the processes.
         parallel: fsdp or hsdp.
         rounding: the passes gather what it makes of the parts; then the model's are copies of the masters.
+        frozen: another model, which is sharded too, its parts kept in the dtype of computation.
     """
 
     def __init__(
@@ -83,11 +84,15 @@ class ShardedWeights(MasterWeights):
         parallel: Parallel,
         *,
         rounding: Rounding | None = None,
+        frozen: GPT | None = None,
     ) -> None:
         super().__init__({}, dtype)
         self._model, self._rank, self._rounding = model, world.rank, rounding
         self._head = MasterWeights({} if head is None else {"head": head}, dtype)
-        _shard(model, dtype, world, parallel)
+        mesh = _mesh(model.embed.weight.device, world, parallel)
+        _shard(model, mesh, dtype, kept=torch.float32)
+        if frozen is not None:
+            _shard(frozen, mesh, dtype, kept=dtype)
         self._all = dict(model.named_parameters())
         self.parameters = {f"model.{name}": weight for name, weight in self._all.items() if weight.requires_grad}
         if rounding is not None:
@@ -150,18 +155,21 @@ class ShardedWeights(MasterWeights):
             self._model.get_submodule(path)._parameters[leaf] = weight
 
 
-def _shard(model: GPT, dtype: torch.dtype, world: World, parallel: Parallel) -> None:
+def _mesh(device: torch.device, world: World, parallel: Parallel) -> "DeviceMesh":
     from torch.distributed.device_mesh import init_device_mesh
+
+    if parallel == "hsdp":
+        shape = (world.machines, world.size // world.machines)
+        return init_device_mesh(device.type, shape, mesh_dim_names=("replicate", "shard"))
+    return init_device_mesh(device.type, (world.size,), mesh_dim_names=("shard",))
+
+
+def _shard(model: GPT, mesh: "DeviceMesh", dtype: torch.dtype, *, kept: torch.dtype) -> None:
+    """Spread the weights, which are ``kept`` in one dtype and compute in another."""
     from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
     for parameter in model.parameters():
-        parameter.data = parameter.data.float()
-    device = model.embed.weight.device.type
-    if parallel == "hsdp":
-        shape = (world.machines, world.size // world.machines)
-        mesh = init_device_mesh(device, shape, mesh_dim_names=("replicate", "shard"))
-    else:
-        mesh = init_device_mesh(device, (world.size,), mesh_dim_names=("shard",))
+        parameter.data = parameter.data.to(kept)
     # It warns that outputs which are views must not be written into; nobody here does.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module", category=UserWarning)
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
@@ -175,19 +183,13 @@ def _shard(model: GPT, dtype: torch.dtype, world: World, parallel: Parallel) -> 
             module.set_force_sum_reduction_for_comms(True)
 
 
-def _objection(stage: Stage) -> str | None:
-    """Why a stage cannot be sharded."""
-    if not stage.objective.shards:
-        return f"{type(stage.objective).__name__} runs the model in ways that differ between processes"
-    return None
-
-
 def _fits(stage: Stage, memory: MemoryEstimate, *, parts: int) -> bool:
     """Whether a device holds its part and what one row needs."""
     device = stage.model.embed.weight.device
     if device.type != "cuda":  # processes on a CPU share one memory: copies in parts take as much
         return True
-    present = sum(parameter.nbytes for parameter in stage.model.parameters())
+    models = (stage.model, stage.objective.frozen)
+    present = sum(weight.nbytes for model in models if model is not None for weight in model.parameters())
     free = free_bytes(device)
     tokens = stage.feed.tokens_per_row if isinstance(stage.feed, RowFeed) else stage.settings.max_length
     return free is None or memory.sharded(parts).total(tokens) <= _SHARE * (free + present)

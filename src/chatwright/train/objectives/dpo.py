@@ -47,6 +47,13 @@ class DPO(Pairs):
         assert isinstance(context.settings, DPOSettings)
         self._settings = context.settings
         self._reference = Reference(context, self._settings.precompute_ref_log_probs)
+        self.frozen = self._reference.frozen
+
+    @classmethod
+    def keeps_reference(cls, settings: StageSettings) -> bool:
+        """Where nothing is stored, and adapters cannot be switched off."""
+        assert isinstance(settings, DPOSettings)
+        return settings.precompute_ref_log_probs is False and settings.lora is None
 
     def prepare(self, batches: Sequence[Batch]) -> None:
         """Score what is to be stored with the model as it is."""

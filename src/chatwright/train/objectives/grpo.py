@@ -74,6 +74,13 @@ class GRPO(RolloutObjective):
         assert isinstance(context.settings, GRPOSettings)
         self._settings = context.settings
         self._reference = LiveReference(context.model) if context.settings.beta else None
+        self.frozen = None if self._reference is None else self._reference.frozen
+
+    @classmethod
+    def keeps_reference(cls, settings: StageSettings) -> bool:
+        """Where it is compared with, and adapters cannot be switched off."""
+        assert isinstance(settings, GRPOSettings)
+        return settings.beta > 0 and settings.lora is None
 
     @property
     def plan(self) -> RolloutPlan:

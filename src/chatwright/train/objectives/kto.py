@@ -45,6 +45,12 @@ class KTO(Objective):
         without_dropout(context.model)
         # Who meets whose prompt changes with the epoch, so that log-probabilities cannot be stored.
         self._reference = LiveReference(context.model)
+        self.frozen = self._reference.frozen
+
+    @classmethod
+    def keeps_reference(cls, settings: StageSettings) -> bool:
+        """Unless adapters can be switched off."""
+        return settings.lora is None
 
     @classmethod
     def encoder(cls, settings: StageSettings, template: ChatTemplate) -> Encoder:

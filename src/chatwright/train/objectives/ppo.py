@@ -63,9 +63,15 @@ class PPO(RolloutObjective):
         assert isinstance(context.settings, PPOSettings)
         self._settings = context.settings
         self._reference = LiveReference(context.model)
+        self.frozen = self._reference.frozen
         self.value = nn.Linear(context.model.config.hidden_size, 1, bias=False, device=context.device)
         nn.init.zeros_(self.value.weight)
         self.head = nn.ModuleDict({"value": self.value})
+
+    @classmethod
+    def keeps_reference(cls, settings: StageSettings) -> bool:
+        """Unless adapters can be switched off."""
+        return settings.lora is None
 
     @property
     def plan(self) -> RolloutPlan:

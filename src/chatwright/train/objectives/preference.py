@@ -88,6 +88,7 @@ class Reference:
             stored = not (has_adapters(context.model) and once)
         self._stored = StoredReference(context.folder) if stored else None
         self._live = None if stored else LiveReference(context.model)
+        self.frozen = None if self._live is None else self._live.frozen
 
     def prepare(self, model: GPT, batches: Sequence[Batch]) -> None:
         """Score the data if they are to be stored."""

@@ -23,10 +23,12 @@ from chatwright.train.experience import Experience
 from chatwright.train.likelihood import label_log_probs
 from chatwright.train.objective import Objective, StageContext
 from chatwright.train.objectives.preference import NoDropoutSettings
+from chatwright.train.precision import compute_dtype
 from chatwright.train.reference import evaluating, without_dropout
 from chatwright.train.rewards import Rewards
 from chatwright.train.rollout import Answer, EncodedPrompt, sample_answers
 from chatwright.train.rollout_feed import ON_POLICY, RolloutFeed, RolloutPlan
+from chatwright.train.whole_model import WholeModel
 
 _LOG = logging.getLogger(__name__)
 _PASS_TOKENS = 8192  # most tokens in a forward pass, where nobody says how many answers
@@ -77,7 +79,7 @@ class RolloutObjective(Objective):
     """Samples, scores, and leaves to its subclasses what is learned from that."""
 
     rows: ClassVar[tuple[type, ...]] = (Prompt,)
-    shards: ClassVar[bool] = False  # the engine that samples reads the weights, and passes the modules by
+    samples: ClassVar[bool] = True
 
     def __init__(self, context: StageContext) -> None:
         super().__init__(context)
@@ -85,6 +87,7 @@ class RolloutObjective(Objective):
         assert isinstance(context.settings, RolloutSettings)
         self._rollout_settings = context.settings
         self._rewards = Rewards(context.settings.reward_funcs, context.settings.reward_weights, context.device)
+        self._whole = WholeModel(context.model, compute_dtype(context.settings.bf16, context.device))
 
     @classmethod
     def encoder(cls, settings: Any, template: ChatTemplate) -> PromptEncoder:
@@ -145,17 +148,7 @@ class RolloutObjective(Objective):
         division: Sequence[range],
         previous: Experience | None,
     ) -> Experience:
-        context, settings = self.context, self._rollout_settings
-        answers = sample_answers(
-            context.model,
-            context.tokenizer,
-            context.template,
-            prompts,
-            seeds,
-            num_answers=self.plan.answers_per_prompt,
-            max_tokens=settings.max_completion_length,
-            temperature=settings.temperature,
-        )
+        answers = self._answers(prompts, seeds)  # a copy of the model to sample from is gone when it returns
         reward_A, parts = self._rewards(answers)
         values = {"reward": reward_A}
         if len(parts) > 1:
@@ -166,6 +159,20 @@ class RolloutObjective(Objective):
         log_probs = np.concatenate([np.empty(0, np.float32), *(answer.log_probs for answer in learned)])
         experience = Experience.of([answer.document(learned=self.is_learned(answer)) for answer in answers], values)
         return self.learn_from(experience.with_tokens(**{ON_POLICY: torch.from_numpy(log_probs)}), division, previous)
+
+    def _answers(self, prompts: Sequence[EncodedPrompt], seeds: Sequence[int]) -> list[Answer]:
+        context, settings = self.context, self._rollout_settings
+        with self._whole.of(context.model) as model:
+            return sample_answers(
+                model,
+                context.tokenizer,
+                context.template,
+                prompts,
+                seeds,
+                num_answers=self.plan.answers_per_prompt,
+                max_tokens=settings.max_completion_length,
+                temperature=settings.temperature,
+            )
 
     @torch.no_grad()
     def score(
