@@ -8,7 +8,7 @@ from importlib import import_module
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from chatwright import __version__
@@ -17,6 +17,8 @@ from chatwright.server.errors import ApiError, as_api_error
 from chatwright.server.guard import Guard, SecurityHeaders, refuse_unsafe_start
 from chatwright.server.invalid import refusal_of
 from chatwright.server.operations.observe import Observe
+from chatwright.server.page.routes import page_of_nothing
+from chatwright.server.principal import NOBODY
 from chatwright.server.services import open_services
 from chatwright.server.settings import ServerSettings
 
@@ -92,9 +94,9 @@ def error_response(error: ApiError) -> JSONResponse:
     return JSONResponse(error.body(), error.status, error.headers)
 
 
-async def _refused(_: Request, error: Exception) -> JSONResponse:
+async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ChatwrightError)
-    answer = as_api_error(error)
+    answer = as_api_error(error, getattr(request.state, "principal", NOBODY))
     if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("a request failed: %s", type(error).__name__, exc_info=error)
     return error_response(answer)
@@ -105,9 +107,11 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     return error_response(refusal_of(error.errors(), error.body))
 
 
-async def _http_error(request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.NOT_FOUND:
+        if (page := page_of_nothing(request)) is not None:
+            return page
         answer = ApiError(404, f"there is no {request.method} {request.url.path[:200]}", code="unknown_url")
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         answer = ApiError(405, f"{request.method} is not allowed here", code="method_not_allowed")

@@ -16,6 +16,7 @@ from chatwright.errors import (
     ModelNotFoundError,
     TemplateError,
 )
+from chatwright.server.principal import NOBODY, Principal
 
 CONSTRAINT_UNSATISFIABLE: Final = "constraint_unsatisfiable"
 
@@ -70,7 +71,16 @@ def not_found(what: str, name: str) -> ApiError:
     return ApiError(404, f"there is no {what} {name!r}", code=f"{re.sub('[ -]', '_', what)}_not_found")
 
 
-def as_api_error(error: ChatwrightError) -> ApiError:
+def server_bug(caller: Principal) -> ApiError:
+    """500 for what nobody has thought of: everything about it is in the log, nothing in the answer."""
+    return ApiError(
+        500,
+        caller.say("this is a bug of the server; its log has the details", "服务器内部出现错误，详情见服务器日志"),
+        code="internal_error",
+    )
+
+
+def as_api_error(error: ChatwrightError, caller: Principal = NOBODY) -> ApiError:
     """What a client is told of an error of the library.
 
     Errors that name our files or settings become a plain 500: the text is for the log.
@@ -89,9 +99,13 @@ def as_api_error(error: ChatwrightError) -> ApiError:
         case ConstraintError():
             return ApiError(400, str(error), code=CONSTRAINT_UNSATISFIABLE)
         case EngineError():
-            return ApiError(503, "the model cannot answer now; try again", code="engine_unavailable")
+            told = caller.say("the model cannot answer now; try again", "模型暂时无法回答，请重试")
+            return ApiError(503, told, code="engine_unavailable")
         case _:
-            return ApiError(500, "the server could not do this; the log of the server says why", code="internal_error")
+            told = caller.say(
+                "the server could not do this; the log of the server says why", "服务器未能完成此操作，原因见服务器日志"
+            )
+            return ApiError(500, told, code="internal_error")
 
 
 class ErrorDetail(BaseModel):

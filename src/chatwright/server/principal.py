@@ -1,7 +1,7 @@
 """Who asks: the result of authentication, and the only thing that policies and services look at."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Role = Literal["anonymous", "user", "admin"]
 Channel = Literal["none", "session", "key", "local"]
@@ -46,6 +46,8 @@ class Principal:
         """The text in the person's language; both stand side by side in the code, so neither is forgotten."""
         return chinese if self.language == "zh" else english
 
+
+NOBODY: Final = Principal()  # whoever asks before anybody has looked who it is
 
 # What an API key may be for. "inference": chat, completions, responses, embeddings, tokenize, moderations, models.
 # "files" and "fine_tuning": the API of these names. "conversations": the data behind the page. "admin": administration,

@@ -16,7 +16,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from chatwright.errors import ChatwrightError
-from chatwright.server.errors import ApiError, as_api_error
+from chatwright.server.errors import ApiError, as_api_error, server_bug
+from chatwright.server.principal import NOBODY, Principal
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -83,7 +84,7 @@ class EventStream(Response):
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 keeper = asyncio.create_task(self._keep_alive(send))
                 try:
-                    await self._send_events(send)
+                    await self._send_events(send, scope.get("state", {}).get("principal", NOBODY))
                 finally:
                     keeper.cancel()
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -93,18 +94,18 @@ class EventStream(Response):
                 if self._close is not None:
                     await self._close()
 
-    async def _send_events(self, send: Send) -> None:
+    async def _send_events(self, send: Send, reader: Principal) -> None:
         try:
             async for data in self._events:
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 self._sent += 1
         except ChatwrightError as error:
-            refusal = as_api_error(error)
+            refusal = as_api_error(error, reader)
             if refusal.status == 500:
                 log.error("a stream failed: %s", type(error).__name__, exc_info=error)
         except Exception as error:
             log.error("a bug of Chatwright: %s", type(error).__name__, exc_info=error)
-            refusal = ApiError(500, "this is a bug of the server; its log has the details", code="internal_error")
+            refusal = server_bug(reader)
         else:
             return
         last = event(to_json(refusal.body()), name=self._error_name)

@@ -10,6 +10,7 @@ import pytest
 
 from chatwright.errors import EngineError
 from chatwright.server.errors import ApiError
+from chatwright.server.principal import Principal
 from chatwright.server.sse import EventStream, event, unless_disconnected
 
 TIMEOUT_S = 20
@@ -152,6 +153,22 @@ async def test_an_error_in_the_middle_is_the_last_event(error: Exception, code: 
     assert told["code"] == code
     assert "secret" not in data
     assert "private" not in data
+
+
+@pytest.mark.anyio
+async def test_a_bug_is_told_in_the_language_of_the_reader() -> None:
+    sent: list[bytes] = []
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        raise ValueError("a bug with private text")
+        yield b""
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+
+    scope = {"type": "http", "state": {"principal": Principal(language="zh")}}
+    await EventStream(events())(scope, Wire().receive, send)
+    assert "服务器内部出现错误".encode() in b"".join(sent)
 
 
 @pytest.mark.anyio

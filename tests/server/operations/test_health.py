@@ -158,8 +158,11 @@ async def test_case_18_a_bug_leaves_its_place_in_the_log_and_no_private_text(log
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         answer = await http.get("/chat", headers={"Authorization": "Bearer sk-geheim"})
+        chinese = await http.get("/chat", headers={"Accept-Language": "zh-CN"})
     assert answer.status_code == 500
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert answer.json()["error"]["message"].startswith("this is a bug of the server")
+    assert chinese.json()["error"]["message"].startswith("服务器内部出现错误")
     text = logged.getvalue()
     assert "ValueError" in text
     assert "test_health.py" in text

@@ -52,6 +52,14 @@ async def test_who_mistypes_gets_the_page_and_programs_get_json(client: Client) 
         page = await http.get("/nowhere", headers=AS_BROWSER)
         assert (page.status_code, "Chatwright" in page.text) == (404, True)
         assert (await http.get("/nowhere")).json()["error"]["code"] == "unknown_url"
+        for address in ("/foo/bar", "/foo/bar/else", "/assets/nothing.js/x"):
+            page = await http.get(address, headers=AS_BROWSER)
+            assert (page.status_code, "Chatwright" in page.text) == (404, True)
+            assert (await http.get(address, headers={"Accept": "*/*"})).headers["content-type"] == "application/json"
+        for address in ("/api/foo/bar", "/v1/foo/bar"):
+            assert (await http.get(address, headers=AS_BROWSER)).json()["error"]["code"] == "unknown_url"
+        refused = await http.post("/foo/bar", headers={**AS_BROWSER, "X-Requested-With": "chatwright"})
+        assert refused.json()["error"]["code"] == "unknown_url"
         for address in ("/assets/nothing.js", "/assets/..%2findex.html", "/..%2fsecret"):
             assert (await http.get(address, headers={"Accept": "*/*"})).status_code == 404
 

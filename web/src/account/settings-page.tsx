@@ -14,6 +14,7 @@ import { PrivacySection } from "@/account/settings/privacy";
 import { ProfileSection } from "@/account/settings/profile";
 import { SecuritySection } from "@/account/settings/security";
 import { UsageSection } from "@/account/settings/usage";
+import { NotFoundPage } from "@/app/states";
 import { Sections, type SectionLink } from "@/ui/sections";
 
 interface Section extends Omit<SectionLink, "label"> {
@@ -38,7 +39,8 @@ export function SettingsPage() {
   const { data: setup } = useSuspenseQuery(setupQuery);
   if (me === null) return null; // signed out in this moment: the router is on its way to the door
   const offered = SECTIONS.filter(({ needsAccounts }) => setup.accounts || !needsAccounts);
-  const current = offered.find(({ id }) => id === section) ?? SECTIONS[0];
+  const current = section === undefined ? SECTIONS[0] : offered.find(({ id }) => id === section);
+  if (!current) return <NotFoundPage />;
   const Content = current.content;
   const links = offered.map(({ id, icon }) => ({ id, icon, label: t(`settings.${id}.title`) }));
   return (

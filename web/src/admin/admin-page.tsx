@@ -30,7 +30,7 @@ import { ServerSettingsSection } from "@/admin/server-settings";
 import { UsageSection } from "@/admin/usage";
 import { UsersSection } from "@/admin/users/users";
 import { meQuery } from "@/api/session";
-import { Message } from "@/app/states";
+import { Message, NotFoundPage } from "@/app/states";
 import { Sections, type SectionLink } from "@/ui/sections";
 
 interface Section extends Omit<SectionLink, "label"> {
@@ -59,8 +59,9 @@ export function AdminPage() {
   if (me?.role !== "admin") {
     return <Message icon={<ShieldAlert className="size-10" />} title={t("admin.onlyAdmins")} />;
   }
-  const [id, item = null] = place.split("/");
-  const current = SECTIONS.find((section) => section.id === id) ?? SECTIONS[0];
+  const [id, item = null, more] = place.split("/");
+  const current = id ? SECTIONS.find((section) => section.id === id) : SECTIONS[0];
+  if (!current || more) return <NotFoundPage />;
   const Content = current.content;
   const links = SECTIONS.map((section) => ({ ...section, label: t(`admin.${section.id}.title`) }));
   return (

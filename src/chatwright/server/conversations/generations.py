@@ -17,7 +17,7 @@ from chatwright.server.conversations.schemas import MessageView
 from chatwright.server.conversations.storing import Storing
 from chatwright.server.conversations.titles import TitleMaker
 from chatwright.server.database import Database
-from chatwright.server.errors import ApiError, as_api_error
+from chatwright.server.errors import ApiError, as_api_error, server_bug
 from chatwright.server.identifiers import now_ms
 from chatwright.server.principal import Principal
 
@@ -85,15 +85,15 @@ async def write_answer(answering: Answering, job: Job, admitted: Callable[[], No
             }
 
 
-def as_refusal(error: BaseException) -> ApiError:
+def as_refusal(error: BaseException, caller: Principal) -> ApiError:
     """What the person is told of an error; a bug leaves its traceback in the log."""
     if isinstance(error, ChatwrightError):
-        refusal = as_api_error(error)
+        refusal = as_api_error(error, caller)
         if refusal.status == 500:
             log.error("an answer failed: %s", type(error).__name__, exc_info=error)
         return refusal
     log.error("a bug of Chatwright: %s", type(error).__name__, exc_info=error)
-    return ApiError(500, "this is a bug of the server; its log has the details", code="internal_error")
+    return server_bug(caller)
 
 
 @dataclass(slots=True, eq=False)
@@ -238,7 +238,8 @@ class Generations:
         assert work is not None
         try:
             await asyncio.wait({work})
-            error = None if work.cancelled() or work.exception() is None else as_refusal(_exception(work))
+            failed = not work.cancelled() and work.exception() is not None
+            error = as_refusal(_exception(work), writing.job.principal) if failed else None
             if not writing.admitted.done():
                 writing.admitted.set_result(error or ApiError(503, "the answer was stopped", code="stopped"))
             if not await writing.kept:
@@ -266,7 +267,7 @@ class Generations:
         if not making.done() or making.cancelled():
             return
         if making.exception() is not None:
-            as_refusal(_exception(making))
+            as_refusal(_exception(making), job.principal)
             return
         if title := making.result():
             async with self._database.write() as session:

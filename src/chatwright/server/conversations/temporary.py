@@ -59,7 +59,7 @@ class TemporaryChats:
             waiting.cancel()
         if not admitted.is_set():
             await work  # raises the refusal
-        answer = _Answer(live, work)
+        answer = _Answer(live, principal, work)
         self._answers[live.message_id] = answer
         answer.task = asyncio.create_task(self._run(answer), name=f"temporary answer {live.message_id}")
         return live
@@ -95,7 +95,7 @@ class TemporaryChats:
         try:
             await asyncio.wait({work})
             failure = None if work.cancelled() else work.exception()
-            error = as_refusal(failure) if failure is not None and live.ending is None else None
+            error = as_refusal(failure, answer.principal) if failure is not None and live.ending is None else None
             live.finish(_final(live, error))
             live.close()
             await asyncio.sleep(_LINGER_S)
@@ -109,6 +109,7 @@ class TemporaryChats:
 @dataclass(slots=True, eq=False)
 class _Answer:
     live: LiveAnswer
+    principal: Principal
     work: asyncio.Task[None]
     task: asyncio.Task[None] | None = None
 

@@ -4,19 +4,21 @@ import logging
 import time
 from typing import Any, Final
 
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from chatwright.server.errors import ApiError
+from chatwright.server.errors import server_bug
 from chatwright.server.identifiers import new_id
+from chatwright.server.language import language_of
 from chatwright.server.operations import metrics
+from chatwright.server.principal import Principal
 
 log = logging.getLogger(__name__)
 
 _QUIET: Final = ("/health", "/ready", "/metrics")  # asked for every few seconds by machines
 _UNKNOWN: Final = "unknown"
-_BUG: Final = ApiError(500, "this is a bug of the server; its log has the details", code="internal_error")
 
 
 class Observe:
@@ -56,7 +58,8 @@ class Observe:
                 log.error("a bug of Chatwright: %s", type(error).__name__, exc_info=error)
                 if seen.first_byte_s is not None:
                     raise  # the answer has begun: closing the connection is all that can be said
-                await JSONResponse(_BUG.body(), _BUG.status)(scope, receive, observed)
+                refusal = server_bug(_caller(scope))
+                await JSONResponse(refusal.body(), refusal.status)(scope, receive, observed)
             finally:
                 metrics.open_requests.dec()
                 seen.report(scope)
@@ -84,6 +87,12 @@ class _Seen:
         if principal is not None and principal.user_id:
             details["user"] = principal.user_id
         log.log(logging.DEBUG if route in _QUIET else logging.INFO, "request", extra=details)
+
+
+def _caller(scope: Scope) -> Principal:
+    """Whoever asks; before that is known, somebody with the language of the browser."""
+    known: Principal | None = scope["state"].get("principal")
+    return known or Principal(language=language_of(Headers(scope=scope).get("accept-language")))
 
 
 def _template(scope: Scope) -> str:

@@ -29,6 +29,7 @@ _ADDRESSES: Final = (
     "/admin",
     "/admin/{rest:path}",
 )
+_FOR_PROGRAMS: Final = frozenset({"api", "v1"})  # below these, what does not exist is JSON whoever asks
 _TEXTS: Final = frozenset({".css", ".html", ".js", ".json", ".svg", ".webmanifest"})
 _UNBUILT: Final = (
     "<!doctype html><meta charset='utf-8'><title>Chatwright</title><h1>Chatwright</h1>"
@@ -61,9 +62,19 @@ def top_file(request: Request, name: str, principal: Annotated[Principal, allow(
     path = _known(DIST, name)
     if path is not None:
         return _file(request, path, "no-cache")
-    if "text/html" in request.headers.get("accept", ""):
+    if _is_person(request):
         return _document(request, 404)
     raise _unknown(name)
+
+
+def page_of_nothing(request: Request) -> Response | None:
+    """The page, which says that there is nothing here, for an address that no route knows; None for programs."""
+    ours = request.url.path.split("/", 2)[1] in _FOR_PROGRAMS
+    return _document(request, 404) if request.method == "GET" and _is_person(request) and not ours else None
+
+
+def _is_person(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
 
 
 def _document(request: Request, status: int = 200) -> Response:
