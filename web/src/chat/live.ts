@@ -132,5 +132,7 @@ function retitle(queries: QueryClient, id: string, title: string): void {
     conversationQuery(id).queryKey,
     (known) => known && { ...known, title, title_by: "model" as const },
   );
+  // What is being fetched meanwhile may be from before the title: it is given up, and asked for again.
+  void queries.invalidateQueries({ queryKey: conversationQuery(id).queryKey });
   void queries.invalidateQueries({ queryKey: ["conversations"] });
 }
