@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -21,12 +22,14 @@ from torch.distributed.tensor import Shard, distribute_tensor
 
 from chatwright.data.example import Document, Example
 from chatwright.errors import InputError
-from chatwright.model import MoEConfig
+from chatwright.model import MoEConfig, build_model
 from chatwright.train.batch import Batch
 from chatwright.train.distributed import joined_processes
 from chatwright.train.dtensors import like, whole
 from chatwright.train.loop import run_stage
 from chatwright.train.muon import Muon
+from chatwright.train.objective import StageContext
+from chatwright.train.objectives.distill import Distill
 from chatwright.train.objectives.kto import KTO
 from chatwright.train.stage import Stage
 from chatwright.train.world import World
@@ -52,6 +55,15 @@ class SharedFeed(MadeUpFeed):
         return replace(self, rows_per_micro_batch=1)
 
 
+class Taught(Distill):
+    """Has a teacher, of another shape, that comes from no folder."""
+
+    def __init__(self, context: StageContext) -> None:
+        teacher = build_model(CONFIG.replace(hidden_size=24), seed=9)
+        with patch("chatwright.train.objectives.distill._load_teacher", return_value=teacher):
+            super().__init__(context)
+
+
 # What is trained with; a feed-forward layer of 33 cannot be halved, so parts differ.
 KINDS: dict[str, dict[str, Any]] = {
     "adamw": {"optimizer": "adamw"},
@@ -59,6 +71,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "experts": {"optimizer": "muon", "moe": MoEConfig(num_experts=3, num_experts_per_token=2, intermediate_size=17)},
     "qat": {"optimizer": "muon", "qat": True},
     "kto": {"optimizer": "adamw", "objective": KTO},
+    "distill": {"optimizer": "adamw", "objective": Taught},
 }
 WAYS = (
     ("adamw", "ddp"),
@@ -68,6 +81,7 @@ WAYS = (
     ("experts", "fsdp"),
     ("qat", "fsdp"),
     ("kto", "fsdp"),
+    ("distill", "fsdp"),
 )
 # A matrix that a process has no row of, tall ones and wide ones, and not as many as fill two rounds; experts, and one
 # expert that leaves a process without any.

@@ -85,7 +85,7 @@ def test_master_weights_and_adapters() -> None:
 def test_who_samples_answers_from_parts_needs_the_whole_and_keeps_part_of_a_reference() -> None:
     size = count_parameters(BASE)
     plain = estimate_memory(BASE, itemsize=2)
-    sampling = estimate_memory(BASE, itemsize=2, samples=True, reference=True)
+    sampling = estimate_memory(BASE, itemsize=2, samples=True, reference=size)
     assert sampling.fixed - plain.fixed == 2 * size
     parts = sampling.sharded(4)
     assert parts.reference == 2 * size // 4

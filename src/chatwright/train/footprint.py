@@ -24,7 +24,7 @@ class MemoryEstimate:
         mean: the running mean of the weights, if one is kept.
         activation_per_token: kept from the forward to the backward pass, for each token of a micro-batch.
         transient: needed for a moment, whatever the batch: a chunk of logits, the head's gradient.
-        reference: the model as it was, where it is kept to compare with.
+        reference: a model beside that is not trained: the one before the stage, a teacher.
         gathered: whole weights that a process needs for a moment where it keeps a part: two blocks and the embeddings,
             or to sample answers, all.
     """
@@ -74,7 +74,7 @@ def estimate_memory(
     trainable: int | None = None,
     mean: bool = False,
     recompute: bool = False,
-    reference: bool = False,
+    reference: int = 0,
     samples: bool = False,
 ) -> MemoryEstimate:
     """What training a model takes.
@@ -86,7 +86,7 @@ def estimate_memory(
         trainable: weights that are trained; None: all.
         mean: whether a running mean of the weights is kept.
         recompute: whether activations are computed again in the backward pass.
-        reference: whether the untrained model is kept beside.
+        reference: weights of a model that is kept beside, and not trained.
         samples: whether the model answers as it trains.
     """
     parameters = count_parameters(config)
@@ -105,7 +105,7 @@ def estimate_memory(
         mean=4 * trained if mean else 0,
         activation_per_token=_activation_per_token(config, itemsize, recompute=recompute),
         transient=_CHUNK * config.vocab_size * (8 + itemsize) + head_gradient,
-        reference=parameters * itemsize if reference else 0,
+        reference=reference * itemsize,
         gathered=gathered * itemsize,
     )
 

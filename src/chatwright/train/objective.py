@@ -72,7 +72,8 @@ class Objective(ABC):
         chats: whether its result writes text: answers, or the continuation of a text.
         samples: whether the model answers as it trains, for which one that is spread over processes is made whole.
         head: trainable parameters beside the model's (a value head, a classifier), saved with it; None without any.
-        frozen: the model as it was, to compare with; spread over processes if the one in training is. None without.
+        frozen: a model beside that does not learn (the one before the stage, a teacher), spread over processes if the
+            one in training is; None without.
 
     Where weights are spread over processes (FSDP), these gather them together: every process has to run the model, and
     ``frozen``, equally often.
@@ -105,7 +106,7 @@ class Objective(ABC):
 
     @classmethod
     def keeps_reference(cls, settings: StageSettings) -> bool:
-        """Whether there will be a model in ``frozen``, for the estimate of memory."""
+        """Whether the model before the stage will be kept in ``frozen``, for the estimate of memory."""
         return False
 
     @classmethod

@@ -139,7 +139,7 @@ def _stage(
         trainable=trainable,
         mean=settings.ema_decay is not None,
         recompute=settings.gradient_checkpointing,
-        reference=kind.keeps_reference(settings),
+        reference=count_parameters(config) if kind.keeps_reference(settings) else 0,
         samples=kind.samples,
     )
     return StageOutlook(

@@ -334,7 +334,7 @@ def _estimate(work: Work, gpu: Accelerator, *, recompute: bool) -> MemoryEstimat
         trainable=work.trainable,
         mean=work.mean,
         recompute=recompute,
-        reference=work.reference,
+        reference=count_parameters(work.config) if work.reference else 0,
         samples=work.samples,
     )
 

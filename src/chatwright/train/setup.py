@@ -82,7 +82,7 @@ def prepare(stage: Stage, watcher: Watcher, world: World, resume_from: Path | No
         trainable=trainable,
         mean=settings.ema_decay is not None,
         recompute=settings.gradient_checkpointing,
-        reference=stage.objective.frozen is not None,
+        reference=0 if stage.objective.frozen is None else stage.objective.frozen.num_parameters(),
         samples=stage.objective.samples,
     )
     parallel = choose_parallel(stage, memory, world)

@@ -21,6 +21,7 @@ from chatwright.model.load import load_folder
 from chatwright.model.resolve import resolve_model
 from chatwright.tokenizer import Tokenizer
 from chatwright.train.batch import IGNORED, Batch
+from chatwright.train.dtensors import is_sharded_model
 from chatwright.train.likelihood import head_weight, hidden_states
 from chatwright.train.objective import Encoder, Loss, Objective, StageContext
 from chatwright.train.settings import StageSettings
@@ -51,7 +52,7 @@ class Distill(Objective):
         super().__init__(context)
         assert isinstance(context.settings, DistillSettings)
         self._settings = context.settings
-        self.teacher = _load_teacher(context)
+        self.teacher = self.frozen = _load_teacher(context)
 
     @classmethod
     def encoder(cls, settings: StageSettings, template: ChatTemplate) -> Encoder:
@@ -67,7 +68,8 @@ class Distill(Objective):
         settings = self._settings
         rows = (batch.labels_N != IGNORED).nonzero(as_tuple=True)[0]
         with torch.no_grad():
-            self.teacher.to(dtype=model.embed.weight.dtype)
+            if not is_sharded_model(self.teacher):
+                self.teacher.to(dtype=model.embed.weight.dtype)
             taught_MT = hidden_states(self.teacher, batch).index_select(0, rows)
         total, divergence, cross_entropy = _SummedDistillation.apply(  # type: ignore[no-untyped-call]
             hidden_states(model, batch).index_select(0, rows),
@@ -78,6 +80,8 @@ class Distill(Objective):
             settings.temperature,
             settings.teacher_weight,
         )
+        if is_sharded_model(self.teacher):
+            self.teacher.reshard()  # type: ignore[operator]  # what belongs to no block stays after a pass
         count = float(len(rows))
         return Loss(total, {"divergence": (divergence, count), "cross_entropy": (cross_entropy, count)})
 
