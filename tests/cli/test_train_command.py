@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,3 +95,32 @@ def test_numbers_are_short() -> None:
     assert [count(value) for value in (None, 12, 1_234_000, 135e6, 2.5e12)] == ["?", "12", "1.23M", "135M", "2.5T"]
     assert [duration(value) for value in (3, 600, 10_000, 300_000)] == ["3 s", "10 min", "2 h 47 min", "3 d 11 h"]
     assert evaluation_line({"stage": "sft", "stage_step": 2, "eval_loss": 1.25}) == "sft  2  validation loss 1.25"
+
+
+# Tells what the variable is when torch is about to be imported, and ends there.
+AT_TORCH = """
+import os, sys
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path, target=None):
+        if name == "torch":
+            print(os.environ.get("GOMP_SPINCOUNT"), flush=True)
+            os._exit(0)
+
+sys.meta_path.insert(0, Finder)
+from chatwright.cli.app import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")]
+)
+def test_threads_that_wait_let_other_programs_run(own: dict[str, str], expected: str, tmp_path: Path) -> None:
+    """libgomp reads the variable once, when torch is loaded: it has to be there before."""
+    ours = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    environment = {name: value for name, value in os.environ.items() if name not in ours} | own
+    command = [sys.executable, "-c", AT_TORCH, "train", str(write_recipe(tmp_path)), "--dry-run"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=True)
+    assert done.stdout.strip() == expected
