@@ -207,6 +207,8 @@ def _rows(name: str, user: str) -> Iterator[tuple[str, Any]]:
     yield "response_id", tables.StoredResponse(id=f"resp_{name}", user_id=user, **answer)
     session = {"user_id": user, "created_ms": now, "used_ms": now, "expires_ms": now + 10**6}
     yield "session_id", tables.Session(id=f"ses_{name}", token_hash=name, **session)
+    identity = {"issuer": "https://id.example", "subject": name}
+    yield "identity_id", tables.OidcIdentity(id=f"oid_{name}", user_id=user, **identity)
     key = {"name": "k", "prefix": "sk-", "scopes": [], "created_ms": now}
     yield "key_id", tables.ApiKey(id=f"key_{name}", user_id=user, key_hash=name, **key)
     job = {

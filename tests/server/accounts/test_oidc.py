@@ -8,9 +8,12 @@ from typing import Any
 import httpx
 import pytest
 from joserfc.jwk import RSAKey
+from sqlalchemy import update
 
 from chatwright.errors import ConfigError
-from tests.server.accounts.conftest import House, OpenHouse, code
+from chatwright.server.accounts.sign_in import RECENT_MS
+from chatwright.server.database.tables import Session
+from tests.server.accounts.conftest import PASSWORD, House, OpenHouse, code
 from tests.server.accounts.fake_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, query_of, running_provider
 
 
@@ -120,6 +123,72 @@ async def test_an_account_is_linked_by_its_owner(house: OpenHouse, provider: Fak
         back = await come_back(bob, link=True)
         await bob.post("/api/sign-out")
         assert (await bob.get(back)).headers["location"] == "/?sign_in_error=oidc_not_signed_in"
+
+
+async def grow_old(server: House) -> None:
+    """Let everybody have signed in longer ago than what cannot be undone allows."""
+    async with server.services.database.write() as db:
+        await db.execute(update(Session).values(created_ms=Session.created_ms - RECENT_MS - 1))
+
+
+@pytest.mark.anyio
+async def test_an_identity_is_unlinked_unless_it_is_the_only_way_in(house: OpenHouse, provider: FakeProvider) -> None:
+    async with linked_house(house, provider) as server:
+        ann, bob = server.browser("10.0.0.1"), await server.join("bob")
+        await sign_in(ann)
+        (only,) = (await ann.get("/api/me/identities")).json()
+        assert (only["issuer"], only["subject"]) == (provider.issuer, "ann-1")
+        own = f"/api/me/identities/{only['id']}"
+        assert (await bob.delete(own)).status_code == 404
+        assert code(await ann.delete(own)) == "only_sign_in"
+        provider.person["sub"] = "ann-2"
+        assert await sign_in(ann, link=True) == "/"
+        assert (await ann.delete(own)).status_code == 204
+        (other,) = (await ann.get("/api/me/identities")).json()
+        assert other["subject"] == "ann-2"
+        assert (await ann.post("/api/me/password", json={"new_password": PASSWORD})).status_code == 200
+        assert (await ann.delete(f"/api/me/identities/{other['id']}")).status_code == 204
+        assert (await ann.get("/api/me/identities")).json() == []
+        await server.enter("ann")
+
+
+@pytest.mark.anyio
+async def test_of_two_requests_that_take_a_way_in_each_one_is_refused(house: OpenHouse, provider: FakeProvider) -> None:
+    async with linked_house(house, provider) as server:
+        ann = server.browser()
+        await sign_in(ann)
+        provider.person["sub"] = "ann-2"
+        await sign_in(ann, link=True)
+        names = (await ann.get("/api/me/identities")).json()
+        answers = await asyncio.gather(*(ann.delete(f"/api/me/identities/{name['id']}") for name in names))
+        assert sorted(answer.status_code for answer in answers) == [204, 409]
+
+
+@pytest.mark.anyio
+async def test_without_a_password_a_recent_sign_in_proves_who_asks(house: OpenHouse, provider: FakeProvider) -> None:
+    async with linked_house(house, provider) as server:
+        await server.join("admin")
+        ann = server.browser()
+        await sign_in(ann)
+        await grow_old(server)
+        for method, path, body in (
+            ("DELETE", "/api/me", {}),
+            ("DELETE", "/api/me", {"current_password": "a guess"}),
+            ("POST", "/api/me/password", {"new_password": PASSWORD}),
+            ("POST", "/api/oidc/start", {"link": True}),
+        ):
+            assert code(await ann.request(method, path, json=body)) == "sign_in_again", path
+        await sign_in(ann)
+        assert (await ann.request("DELETE", "/api/me", json={})).status_code == 204
+        assert (await ann.get("/api/me")).status_code == 401
+
+
+@pytest.mark.anyio
+async def test_a_recent_sign_in_is_no_password(house: OpenHouse) -> None:
+    async with house() as server:
+        ann = await server.join("ann")
+        assert code(await ann.request("DELETE", "/api/me", json={})) == "password_required"
+        assert code(await ann.post("/api/me/password", json={"new_password": "another one"})) == "password_required"
 
 
 @pytest.mark.anyio

@@ -28,6 +28,14 @@ function useEnter<Body>(path: string, to: string | undefined): Enter<Body> {
 export const useSignIn = (to: string | undefined) => useEnter<Credentials>("/api/sign-in", to);
 export const useSignUp = (to: string | undefined) => useEnter<NewAccount>("/api/sign-up", to);
 
+/** Leads away to the identity provider to link the account, and back. */
+export function useLink(): UseMutationResult<OidcPlace, Error, void> {
+  return useMutation({
+    mutationFn: () => request<OidcPlace>("/api/oidc/start", { method: "POST", body: { link: true } }),
+    onSuccess: ({ url }) => window.location.assign(url),
+  });
+}
+
 /** Leads away to the identity provider, which leads back to the start. */
 export function useProvider(): UseMutationResult<OidcPlace, unknown, string | null> {
   return useMutation({

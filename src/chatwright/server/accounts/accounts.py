@@ -10,6 +10,7 @@ from chatwright.server.accounts.audit import AuditLog
 from chatwright.server.accounts.directory import Directory
 from chatwright.server.accounts.ending import Ending, Hook
 from chatwright.server.accounts.identify import Identification
+from chatwright.server.accounts.identities import Identities
 from chatwright.server.accounts.invitations import Invitations
 from chatwright.server.accounts.key_ring import KeyRing
 from chatwright.server.accounts.local import ensure_local_user
@@ -41,6 +42,7 @@ class Accounts:
         registration: new accounts.
         sign_in: sessions.
         oidc: signing in with an identity provider; None without one.
+        identities: names at identity providers.
         profiles: people's own accounts.
         directory: accounts as administrators manage them.
         key_ring: API keys.
@@ -57,6 +59,7 @@ class Accounts:
             database, audit, passwords, throttle, self.signer, self.ending, session_days=settings.session_days
         )
         self.oidc = open_oidc(settings, database, audit, self.registration, self.signer)
+        self.identities = Identities(database, audit, self.oidc.provider.issuer if self.oidc else None)
         self.profiles = Profiles(database, audit)
         self.directory = Directory(database, audit, passwords, self.ending)
         self.key_ring = KeyRing(database, audit, self.ending)

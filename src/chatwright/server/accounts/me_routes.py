@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from chatwright.server.accounts.routes import begin_session
 from chatwright.server.accounts.shapes import (
     CreatedKey,
+    IdentityInfo,
     KeyChanges,
     KeyInfo,
     Me,
@@ -46,6 +47,19 @@ async def change_password(request: Request, response: Response, caller: Caller, 
     sign_in = services(request).accounts.sign_in
     user = await sign_in.change_password(caller, body.current_password, body.new_password)
     return await begin_session(request, response, caller, user)
+
+
+@router.get("/api/me/identities")
+async def list_identities(request: Request, caller: Caller) -> list[IdentityInfo]:
+    """Names at identity providers by which the caller can sign in."""
+    return [IdentityInfo.of(row) for row in await services(request).accounts.identities.of(caller)]
+
+
+@router.delete("/api/me/identities/{identity_id}", status_code=204)
+async def unlink_identity(request: Request, caller: Caller, identity_id: PathId) -> None:
+    """Let one of these names not sign in any more. Refused for the only way into the account."""
+    if not await services(request).accounts.identities.unlink(caller, identity_id):
+        raise not_found("identity", identity_id)
 
 
 @router.get("/api/me/sessions")

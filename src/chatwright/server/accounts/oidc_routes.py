@@ -50,6 +50,9 @@ async def start(request: Request, response: Response, caller: Anybody, body: Oid
     oidc = _oidc(request, caller)
     if body.link and caller.channel != "session":
         raise ApiError(401, caller.say("sign in first", "请先登录"), code="oidc_not_signed_in")
+    accounts = services(request).accounts
+    if body.link and (await accounts.profiles.read(caller)).password_hash is None:
+        await accounts.sign_in.prove(caller, None)  # or an open browser would be enough for a lasting way in
     settings = services(request).settings
     here = (settings.public_url or str(request.base_url)).rstrip("/")
     try:

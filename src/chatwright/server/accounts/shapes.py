@@ -127,10 +127,18 @@ class MeChanges(_Request):
 
 
 class PasswordChange(_Request):
-    """Another password; the current one proves who asks."""
+    """Another password; the current one proves who asks, or where there is none, having signed in just now."""
 
-    current_password: TypedPassword
+    current_password: TypedPassword | None = None
     new_password: TypedPassword
+
+
+class IdentityInfo(_Row):
+    """A name at an identity provider by which the caller can sign in."""
+
+    id: str
+    issuer: str = Field(description="address of the provider")
+    subject: str = Field(description="whom the provider calls the caller")
 
 
 class SessionInfo(_Row):

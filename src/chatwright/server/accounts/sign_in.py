@@ -15,10 +15,11 @@ from chatwright.server.accounts.throttle import Throttle
 from chatwright.server.database import Database
 from chatwright.server.database.tables import Session, User
 from chatwright.server.errors import ApiError
-from chatwright.server.identifiers import new_id
+from chatwright.server.identifiers import new_id, now_ms
 from chatwright.server.principal import Principal
 
 DEVICE_COOKIE: Final = "chatwright_device"
+RECENT_MS: Final = 600_000
 _DEVICE: Final = "device of "
 
 
@@ -73,21 +74,32 @@ class SignIn:
         await self.throttle.succeeded(caller, account, device)
         return user
 
-    async def check_password(self, principal: Principal, password: str) -> None:
+    async def prove(self, principal: Principal, password: str | None) -> None:
         """Have somebody who is signed in prove once more who it is, before what cannot be undone.
 
+        An account without a password, whose owner signs in with an identity provider, is proved by having signed in
+        just now: whoever finds an open browser has not.
+
+        Args:
+            principal: who asks.
+            password: as typed; an account without one needs none.
+
         Raises:
-            ApiError: 403 for a wrong password, 409 for an account without one, 429 after too many attempts.
+            ApiError: 403 for a wrong or missing password, or a sign-in that is too old; 429 after too many attempts.
         """
         async with self.database.read() as db:
             user = await db.get_one(User, principal.user_id)
+            session = await db.get(Session, principal.session_id) if principal.session_id else None
         if user.password_hash is None:
+            if session is None or session.created_ms < now_ms() - RECENT_MS:
+                raise _too_old(principal)
+            return
+        if password is None:
             raise ApiError(
-                409,
-                principal.say(
-                    "this account has no password; an administrator can set one", "此账号未设密码，可请管理员设置"
-                ),
-                code="no_password",
+                403,
+                principal.say("enter your current password", "请输入当前密码"),
+                code="password_required",
+                param="current_password",
             )
         # The session is a mark of the browser as good as any: others' attempts do not count against it.
         await self.throttle.sign_in(principal, user.name_key, principal.session_id or principal.user_id)
@@ -137,14 +149,14 @@ class SignIn:
         await self.ending.end(Access(principal.user_id))
         return ended
 
-    async def change_password(self, principal: Principal, current: str, new: str) -> User:
-        """Give somebody another password; every session and stream ends.
+    async def change_password(self, principal: Principal, current: str | None, new: str) -> User:
+        """Give somebody another password, or a first one; every session and stream ends.
 
         Raises:
-            ApiError: as :meth:`check_password`; 400 for a password that is not good enough.
+            ApiError: as :meth:`prove`; 400 for a password that is not good enough.
         """
         checked_password(new, principal.name, principal)
-        await self.check_password(principal, current)
+        await self.prove(principal, current)
         password_hash = await self.passwords.hash(new)
         async with self.database.write() as db:
             user = await db.get_one(User, principal.user_id)
@@ -158,6 +170,17 @@ class SignIn:
         if user is None or not cookie or len(cookie) > 200:
             return None
         return await self.signer.checked(_DEVICE + user.id, cookie)
+
+
+def _too_old(principal: Principal) -> ApiError:
+    return ApiError(
+        403,
+        principal.say(
+            "sign in again with your identity provider and repeat this within ten minutes",
+            "请用身份提供方重新登录，并在十分钟内再次操作",
+        ),
+        code="sign_in_again",
+    )
 
 
 def _wrong(caller: Principal) -> ApiError:

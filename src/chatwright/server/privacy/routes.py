@@ -28,7 +28,12 @@ class Farewell(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    current_password: str = Field(min_length=1, max_length=1024)
+    current_password: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1024,
+        description="null for an account without one, whose owner must have signed in within ten minutes",
+    )
 
 
 @router.get(
@@ -48,7 +53,7 @@ async def delete_me(response: Response, caller: Caller, all_services: TheService
     until they are deleted themselves.
     """
     accounts = all_services.accounts
-    await accounts.sign_in.check_password(caller, body.current_password)
+    await accounts.sign_in.prove(caller, body.current_password)
     await accounts.directory.delete(replace(caller, name=GONE, address=""), caller.user_id)
     await all_services.erasure.scrub()
     drop_session(response, all_services.settings)

@@ -1,6 +1,7 @@
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import { Refused } from "@/account/settings/refused";
 import { useLeave } from "@/account/settings/sessions";
 import { useChange } from "@/api/change";
 import type { Me } from "@/api/generated/types.gen";
@@ -17,26 +18,24 @@ export function DeleteAccount({ me }: { me: Me }) {
     <Panel
       danger
       title={t("settings.privacy.account")}
-      description={me.has_password ? t("settings.privacy.accountHint") : t("settings.privacy.askAdmin")}
+      description={t("settings.privacy.accountHint")}
       actions={
-        me.has_password && (
-          <Button look="danger" onClick={() => setAsking(true)}>
-            {t("settings.privacy.deleteAccount")}
-          </Button>
-        )
+        <Button look="danger" onClick={() => setAsking(true)}>
+          {t("settings.privacy.deleteAccount")}
+        </Button>
       }
     >
-      {asking && <Farewell name={me.name} onClose={() => setAsking(false)} />}
+      {asking && <Farewell me={me} onClose={() => setAsking(false)} />}
     </Panel>
   );
 }
 
-/** Nobody but the person: the password is asked for again. */
-function Farewell({ name, onClose }: { name: string; onClose: () => void }) {
+/** Nobody but the person: the password is asked for again, or the server wants a recent sign-in. */
+function Farewell({ me, onClose }: { me: Me; onClose: () => void }) {
   const { t } = useTranslation();
   const [password, setPassword] = useState("");
   const leave = useLeave();
-  const remove = useChange<undefined, string>(
+  const remove = useChange<undefined, string | null>(
     (current_password) => request("/api/me", { method: "DELETE", body: { current_password } }),
     { quiet: true, onDone: leave },
   );
@@ -51,22 +50,26 @@ function Farewell({ name, onClose }: { name: string; onClose: () => void }) {
         className="flex flex-col gap-4"
         onSubmit={(event) => {
           event.preventDefault();
-          remove.mutate(password);
+          remove.mutate(me.has_password ? password : null);
         }}
       >
-        <input type="text" value={name} autoComplete="username" readOnly hidden />
-        <TextField
-          type="password"
-          label={t("settings.security.current")}
-          error={remove.error?.message}
-          value={password}
-          onChange={(event) => setPassword(event.target.value)}
-          autoComplete="current-password"
-          required
-        />
+        {me.has_password && (
+          <>
+            <input type="text" value={me.name} autoComplete="username" readOnly hidden />
+            <TextField
+              type="password"
+              label={t("settings.security.current")}
+              value={password}
+              onChange={(event) => setPassword(event.target.value)}
+              autoComplete="current-password"
+              required
+            />
+          </>
+        )}
+        <Refused error={remove.error} />
         <div className="flex justify-end gap-2">
           <Button onClick={onClose}>{t("common.cancel")}</Button>
-          <Button type="submit" look="danger" disabled={remove.isPending || !password}>
+          <Button type="submit" look="danger" disabled={remove.isPending || (me.has_password && !password)}>
             {t("settings.privacy.deleteAccount")}
           </Button>
         </div>

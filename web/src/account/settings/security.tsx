@@ -1,11 +1,13 @@
 import type { Me } from "@/api/generated/types.gen";
+import { IdentitiesPanel } from "@/account/settings/identities";
 import { PasswordPanel } from "@/account/settings/password";
 import { SessionsPanel } from "@/account/settings/sessions";
 
 export function SecuritySection({ me }: { me: Me }) {
   return (
     <>
-      {me.has_password && <PasswordPanel name={me.name} />}
+      <PasswordPanel key={String(me.has_password)} me={me} />
+      <IdentitiesPanel />
       <SessionsPanel />
     </>
   );
