@@ -94,7 +94,7 @@ function RatingsPanel() {
       ) : list.error ? (
         <Failed error={list.error} retry={list.retry} />
       ) : list.rows.length === 0 ? (
-        <Empty>{t("admin.feedback.none")}</Empty>
+        <Empty>{t(thumb === "all" ? "admin.feedback.none" : "admin.feedback.noneSuch")}</Empty>
       ) : (
         <ul className="flex flex-col divide-y divide-line">
           {list.rows.map((row) => (

@@ -5,6 +5,7 @@ import { useParams } from "@tanstack/react-router";
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import { ApiError } from "@/api/http";
 import { useActions } from "@/chat/actions";
 import { Announcer } from "@/chat/announcer";
 import { TwiceButton } from "@/chat/compare/twice-button";
@@ -61,8 +62,11 @@ function Conversation({ id }: { id: string }) {
     if (answer) copyText(answer.content, t);
   }, [branch, t]);
   useChatKeys({ stop: writing ? stop : undefined, copyLast });
-  if (conversation.error ?? messages.error) {
-    return <ErrorPage error={(conversation.error ?? messages.error) as Error} reset={() => undefined} />;
+  const error = conversation.error ?? messages.error;
+  const isGone = error instanceof ApiError && error.status === 404;
+  // What is known stays on the page while the server is away; the composer says that it is.
+  if (error && (isGone || !conversation.data || !messages.data)) {
+    return <ErrorPage error={error} reset={() => undefined} />;
   }
   if (!conversation.data || !messages.data) return <WaitingPage />;
 
