@@ -4,6 +4,7 @@ import pickle  # noqa: TID251 - encoders travel to other processes
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,6 +137,27 @@ def test_a_long_dialogue_ends_with_a_whole_turn() -> None:
     encoder = DialogueEncoder(TEMPLATE, 8)
     assert encoder(Dialogue(chat)) is None
     assert encoder.tally == {"longer than max_length": 1}
+
+
+def test_thousands_of_turns_are_not_all_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody's chats of years as one conversation: what fits is learned, in no more time than what fits takes."""
+    row = Dialogue(messages(*(f"words of number {index}" for index in range(3_000))))
+    asked: list[int] = []
+    render = ChatTemplate.render
+
+    def counted(self: ChatTemplate, chat: Sequence[Message], **options: Any) -> Any:
+        asked.append(len(chat) ** 2 if options.get("mask") else len(chat))
+        return render(self, chat, **options)
+
+    monkeypatch.setattr(ChatTemplate, "render", counted)
+    long = only(DialogueEncoder(TEMPLATE, 200)(row))
+    assert sum(asked) < 20 * 3_000
+    short = only(DialogueEncoder(TEMPLATE, 200)(replace(row, messages=row.messages[:40])))
+    assert long.ids.tolist() == short.ids.tolist()
+    assert learned_texts(long) == learned_texts(short)
+    whole = DialogueEncoder(TEMPLATE, 10**6)
+    assert len(learned_texts(only(whole(replace(row, messages=row.messages[:100]))))) == 50
+    assert not whole.tally
 
 
 def test_pairs_share_the_prompt_and_learn_the_answers_alone() -> None:

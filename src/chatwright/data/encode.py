@@ -6,6 +6,7 @@ token; only the template's scaffolding and the end of a text do.
 
 import hashlib
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar
@@ -23,6 +24,8 @@ EMPTY = "empty"
 CUT = "cut to max_length"
 TOO_LONG = "longer than max_length"
 NOTHING_LEARNED = "nothing to learn"
+
+_MANY_MESSAGES = 64
 
 
 class RowEncoder(ABC):
@@ -186,7 +189,7 @@ class DialogueEncoder(_ChatEncoder):
         """One document."""
         self._is(row)
         assert isinstance(row, Dialogue)
-        ids, mask = self._render(row.messages, row.tools)
+        ids, mask = self._render(self._beginning(row), row.tools)
         if len(ids) > self.max_length:
             end = _end_of_last_turn(mask, self.max_length)
             if not end:
@@ -198,6 +201,21 @@ class DialogueEncoder(_ChatEncoder):
             self.tally[NOTHING_LEARNED] += 1
             return None
         return Example((Document(ids, mask),))
+
+    def _beginning(self, row: Dialogue) -> Sequence[Message]:
+        """The messages of a long conversation up to the first that does not fit.
+
+        To find what is learned of a chat takes time with the square of its turns, and somebody's chats of years may be
+        one conversation.
+        """
+        messages = row.messages
+        if len(messages) <= _MANY_MESSAGES:
+            return messages
+
+        def is_too_long(count: int) -> bool:
+            return len(self.template.render(messages[:count], tools=list(row.tools) or None).ids) > self.max_length
+
+        return messages[: 1 + bisect_left(range(1, len(messages) + 1), True, key=is_too_long)]
 
 
 class PreferenceEncoder(_ChatEncoder):
