@@ -16,6 +16,7 @@ from chatwright.data.rows import Text
 from chatwright.data.settings import DataSettings
 from chatwright.engine.build import choose_device
 from chatwright.errors import ModelNotFoundError
+from chatwright.eval.checking import check_tasks
 from chatwright.loaded import load_tokenizer
 from chatwright.model import ModelConfig, build_model, config_from_hf, count_parameters
 from chatwright.model.gguf_config import gguf_config
@@ -32,6 +33,7 @@ from chatwright.train.recipe import Recipe
 from chatwright.train.reporters import check_reporters
 from chatwright.train.scaling import scaled
 from chatwright.train.settings import StageSettings
+from chatwright.train.stage_model import check_context
 from chatwright.train.stage_run import rows_per_step, start_of
 from chatwright.train.throughput import matmul_peak
 
@@ -100,8 +102,9 @@ def outlook(recipe: Recipe) -> Outlook:
         EngineError: there is no such device.
     """
     check_reporters(recipe.report_to)
+    check_tasks(recipe.evaluation.tasks)
     device = choose_device(recipe.device)
-    notes: list[str] = []
+    notes: list[str] = _without_effect(recipe)
     sizes = {key: _num_bytes(settings, notes) for key, settings in recipe.data.items()}
     config = shape_of(recipe, notes)
     stages = () if config is None else tuple(_stage(recipe, name, config, device, sizes) for name in recipe.stages)
@@ -115,6 +118,20 @@ def outlook(recipe: Recipe) -> Outlook:
     )
 
 
+def _without_effect(recipe: Recipe) -> list[str]:
+    """What of the evaluation nobody will see, as the last stage's result does not chat."""
+    last = list(recipe.stages)[-1]
+    wishes = recipe.evaluation
+    given = [key for key, value in (("tasks", wishes.tasks), ("samples", wishes.samples)) if value]
+    if not given or objective(recipe.objective_of(last)).chats:
+        return []
+    keys = " and ".join(f"evaluation.{key}" for key in given)
+    return [
+        f"the final evaluation leaves out {keys}: stage {last}, the last, makes a model that does not chat; "
+        "measure it with `chatwright eval`"
+    ]
+
+
 def _stage(
     recipe: Recipe, name: str, config: ModelConfig, device: torch.device, sizes: dict[str, int | None]
 ) -> StageOutlook:
@@ -123,6 +140,7 @@ def _stage(
     size = sizes[recipe.data_key(name)]
     if recipe.model.from_scratch and Text in kind.rows and start_of(recipe, name) is None:
         settings = scaled(settings, config, None if size is None else round(size / _BYTES_PER_TOKEN))
+    check_context(config, settings, name)
     rows = rows_per_step(settings, 1, name)
     own_batches = kind.feed is not Objective.feed
     per_step = None if own_batches else rows * settings.max_length

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chatwright.chat import ChatTemplate
+from chatwright.eval.checking import check_tasks
 from chatwright.loaded import LoadedModel
 from chatwright.train.checkpoint import checkpoint_path, newest_checkpoint
 from chatwright.train.journal import Journal
@@ -53,6 +54,7 @@ def run_recipe(
         StorageError: the disk is full, or another process is at the folder.
     """
     check_reporters(recipe.report_to)
+    check_tasks(recipe.evaluation.tasks)
     world = world or SingleProcess()
     told = watcher if watcher is not None and world.rank == 0 else RunWatcher()
     with _entered(recipe, resume, world) as run:

@@ -9,7 +9,7 @@ from chatwright.chat import ChatTemplate
 from chatwright.chat.default import CHATML
 from chatwright.errors import ConfigError
 from chatwright.loaded import generation_defaults, model_folder
-from chatwright.model import GPT, GenerationDefaults, build_model, save_model
+from chatwright.model import GPT, GenerationDefaults, ModelConfig, build_model, save_model
 from chatwright.model.adapters import load_adapter, save_adapter
 from chatwright.model.load import load_folder
 from chatwright.model.lora import add_adapters, has_adapters, merge_adapters
@@ -75,6 +75,16 @@ def advice(settings: ModelSettings, tokenizer: Tokenizer, template: ChatTemplate
         return GenerationDefaults(tokenizer.bos_id, ends, tokenizer.pad_id, temperature=_TEMPERATURE, top_p=_TOP_P)
     known = generation_defaults(resolve_model(settings.source), source_folder(settings))
     return replace(known, eos_token_ids=tuple(dict.fromkeys((*known.eos_token_ids, *ends))))
+
+
+def check_context(config: ModelConfig, settings: StageSettings, stage: str) -> None:
+    """Raises ConfigError where sequences may be longer than the table of positions that a model learns."""
+    limit = config.max_position_embeddings
+    if config.position == "learned" and settings.max_length > limit:
+        raise ConfigError(
+            f"stages.{stage}.max_length is {settings.max_length}, but the model knows only {limit} positions; "
+            f"set max_length to {limit} or less, or, with random weights, raise model.max_position_embeddings"
+        )
 
 
 def prepare_model(model: GPT, settings: StageSettings, *, seed: int) -> None:

@@ -31,7 +31,7 @@ from chatwright.train.scaling import scaled
 from chatwright.train.settings import StageSettings
 from chatwright.train.stage import Stage, StageResult
 from chatwright.train.stage_data import StageData, feed_of, open_stage_data, prepare_stage_data, stage_rows
-from chatwright.train.stage_model import advice, first_model, prepare_model, save_result, save_weights
+from chatwright.train.stage_model import advice, check_context, first_model, prepare_model, save_result, save_weights
 from chatwright.train.validation import Validation
 from chatwright.train.watch import Watcher
 from chatwright.train.world import World, first_alone
@@ -84,6 +84,7 @@ class StageRun:
         data = self._data()
         self.watcher.entered("model", self.name)
         model = self._start_model()
+        check_context(model.config, self.settings, self.name)
         return replace(self, settings=self._scaled(model, data))._train(model, data, checkpoint)
 
     def _train(self, model: GPT, data: StageData | None, checkpoint: Path | None) -> StageRecord:
