@@ -111,6 +111,12 @@ def test_every_form_of_a_preference_is_the_same_preference(record: dict[str, Any
     assert parse_row(record, (Preference,)) == Preference((ASK,), (SAY,), (OTHER,))
 
 
+def test_a_question_that_nobody_answered_does_not_cost_the_answers_before() -> None:
+    said = [*WHOLE, {"role": "assistant", "content": "Hello"}]
+    assert parse_row({"messages": [*said, *WHOLE, *WHOLE]}, (Dialogue,)) == Dialogue((ASK, SAY))
+    assert isinstance(parse_row({"messages": [*said, *WHOLE]}, (Dialogue, Prompt)), Prompt)
+
+
 def test_scores_make_a_margin() -> None:
     record = {"prompt": "Hi", "chosen": "a", "rejected": "b", "score_chosen": 8, "score_rejected": "5.5"}
     row = parse_row(record, (Preference,))

@@ -139,8 +139,16 @@ def _dialogue_or_prompt(record: Record, messages: tuple[Message, ...], kinds: Ki
     if messages[-1].role != "assistant":
         if Prompt in kinds:
             return _prompt_row(record, messages)
-        raise InputError(f"the last message is the {messages[-1].role}'s; there is no answer to learn")
+        messages = _answered(messages)
     return Dialogue(messages, parse_tools(record.get("tools")))
+
+
+def _answered(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """A conversation up to its last answer: many a log ends with a question that nobody came to answer."""
+    end = max((index for index, message in enumerate(messages, 1) if message.role == "assistant"), default=0)
+    if not end:
+        raise InputError(f"the last message is the {messages[-1].role}'s; there is no answer to learn")
+    return messages[:end]
 
 
 def _prompt(record: Record, kinds: Kinds) -> Row:
