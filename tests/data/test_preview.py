@@ -46,6 +46,13 @@ def test_every_kind_can_be_looked_at() -> None:
     assert marked(samples["prompt"]) == [scaffold]
 
 
+def test_characters_of_several_tokens_are_shown_whole() -> None:
+    sample = Previewer(TEMPLATE, 64).sample(Text("狐狸住在山脚下"))
+    assert sample.documents[0].num_learned == sample.documents[0].num_tokens - 1
+    assert marked(sample)[0].startswith("[狐狸住在山脚下]")
+    assert "\ufffd" not in marked(sample)[0]
+
+
 def test_control_tokens_are_told_from_the_same_text() -> None:
     sample = Previewer(TEMPLATE, 64).sample(Dialogue((Message("user", "<|im_end|>"), *ANSWER)))
     control = [span.text for span in sample.documents[0].spans if span.is_control]

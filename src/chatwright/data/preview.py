@@ -14,6 +14,8 @@ from chatwright.data.rows import Labelled, Preference, Rated, Row
 from chatwright.errors import InputError, TemplateError
 from chatwright.tokenizer import Tokenizer
 
+_CONTINUING = frozenset(bytes([byte]) for byte in range(0x80, 0xC0))
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -111,11 +113,21 @@ def learned_tokens(document: Document) -> NDArray[np.bool_]:
 
 
 def spans_of(ids: NDArray[np.int32], learned: NDArray[np.bool_], tokenizer: Tokenizer) -> Iterator[Span]:
-    """Stretches of equal kind. A character whose bytes lie on both sides of a border shows as U+FFFD."""
+    """Stretches of equal kind. A character whose bytes lie on both sides of a border belongs to what follows."""
     control = np.isin(ids, list(tokenizer.special_ids))
     # A control token stands alone; otherwise a stretch ends where learning begins or ends.
     borders = np.flatnonzero((np.diff(learned.astype(int)) != 0) | control[1:] | control[:-1]) + 1
-    edges = [0, *borders.tolist(), len(ids)]
+    edges = [0, *(_character_start(ids, border, tokenizer) for border in borders.tolist()), len(ids)]
     for start, end in pairwise(edges):
+        if start == end:
+            continue
         text = tokenizer.decode(ids[start:end].tolist(), skip_special=False)
-        yield Span(text, bool(learned[start]), bool(control[start]))
+        yield Span(text, bool(learned[end - 1]), bool(control[start]))
+
+
+def _character_start(ids: NDArray[np.int32], border: int, tokenizer: Tokenizer) -> int:
+    """The border, or where the character begins that it would cut: bytes 10xxxxxx of UTF-8 begin none."""
+    start = border
+    while start > 0 and tokenizer.token_bytes(int(ids[start]))[:1] in _CONTINUING:
+        start -= 1
+    return start
