@@ -98,7 +98,10 @@ def test_rows_that_the_template_refuses_are_counted_and_too_many_stop(tmp_path: 
     ((reason, count),) = store.facts.tally.items()
     assert count == 1
     assert "no system messages" in reason
-    with pytest.raises(InputError, match=r"10 of 40 rows cannot be used, the first because .*no system messages"):
+    with pytest.raises(
+        InputError,
+        match=r"10 of 40 rows .* max_malformed = 5.00% allows; the first because .*no system messages",
+    ):
         build_store([*rows, *[bad] * 9], DialogueEncoder(strict, 64), tmp_path / "s")
     assert len(ExampleStore.open(tmp_path / "s")) == 30
 

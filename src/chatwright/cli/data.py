@@ -225,7 +225,15 @@ def prepare(
     report = DataReport()
     with _counting(say("Preparing", "预处理中")) as progress:
         rows, source = rows_of(chosen, kind, report), identity_of(chosen)
-        store = build_store(rows, encoder, out, source=source, workers=workers, progress=progress)
+        store = build_store(
+            rows,
+            encoder,
+            out,
+            source=source,
+            workers=workers,
+            max_refused=chosen.max_malformed,
+            progress=progress,
+        )
     if not report.read:
         print_note(say(f"{out} is up to date", f"{out} 已是最新"))
     for line in complaints(report):

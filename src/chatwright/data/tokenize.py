@@ -202,7 +202,8 @@ class _Account:
     def _check(self) -> None:
         if self._num_refused > self._max_refused * self.num_rows:
             raise InputError(
-                f"{self._num_refused:,} of {self.num_rows:,} rows cannot be used, the first because {self._refusal}"
+                f"{self._num_refused:,} of {self.num_rows:,} rows cannot be used, more than max_malformed = "
+                f"{self._max_refused:.2%} allows; the first because {self._refusal}"
             )
 
 

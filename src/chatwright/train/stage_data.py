@@ -93,17 +93,24 @@ def prepare_stage_data(
         InputError: there is nothing to learn from, or the data is not what the stage needs.
     """
     encoder = kind.encoder(settings, template)
-    if _is_prepared(recipe.data[recipe.data_key(stage)]):
+    data = recipe.data[recipe.data_key(stage)]
+    if _is_prepared(data):
         return _prepared_data(recipe, stage, settings, encoder, folder / REPORT_FILE)
     rows = kind.make_rows(
         stage_rows(recipe, stage, kind), RowWork(settings, folder / "rows", seed, recipe.device, answered)
     )
     try:
-        train = build_store(rows.train, encoder, folder / "train", source=rows.source, progress=progress)
+        train = build_store(
+            rows.train,
+            encoder,
+            folder / "train",
+            source=rows.source,
+            max_refused=data.max_malformed,
+            progress=progress,
+        )
     except InputError as error:
-        label = recipe.data[recipe.data_key(stage)].label
-        raise InputError(f"stage {stage}: {label}: {error}; look at it with `chatwright data preview`") from None
-    held_out = _held_out(rows, encoder, folder / "validation", required=settings.eval_data is not None)
+        raise InputError(f"stage {stage}: {data.label}: {error}; look at it with `chatwright data preview`") from None
+    held_out = _held_out(rows, encoder, folder / "validation", given=_given_held_out(recipe, settings))
     return StageData(train, held_out, _report(rows, train, held_out, folder / REPORT_FILE))
 
 
@@ -185,14 +192,23 @@ def _source(recipe: Recipe, keys: Sequence[str], *choices: float) -> str:
     return json.dumps([[identity_within(recipe.data[key]) for key in keys], choices])
 
 
-def _held_out(rows: StageRows, encoder: Encoder, folder: Path, *, required: bool) -> ExampleStore | None:
-    """The store of the validation rows. Few rows may well leave none of them to hold out."""
-    if next(iter(rows.validation), None) is None and not required:
+def _given_held_out(recipe: Recipe, settings: StageSettings) -> DataSettings | None:
+    """The data that a person gave to be held out."""
+    return None if settings.eval_data is None else recipe.data[settings.eval_data]
+
+
+def _held_out(rows: StageRows, encoder: Encoder, folder: Path, *, given: DataSettings | None) -> ExampleStore | None:
+    """The store of the validation rows. Few rows may well leave none of them to hold out.
+
+    A part of the training data has been counted with it, and among its few rows a single refused one is many percent.
+    """
+    if next(iter(rows.validation), None) is None and given is None:
         return None
+    max_refused = 1.0 if given is None else given.max_malformed
     try:
-        return build_store(rows.validation, encoder, folder, source=rows.source)
+        return build_store(rows.validation, encoder, folder, source=rows.source, max_refused=max_refused)
     except InputError:
-        if required:
+        if given is not None:
             raise
         return None
 
