@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from chatwright.chat import Message, Policy
 from chatwright.conversation_file import read_conversation, write_conversation
 from chatwright.engine.params import SamplingParams
-from chatwright.errors import EngineError, InputError, InvalidParameterError
+from chatwright.errors import EngineError, InputError, InvalidParameterError, UnsupportedModelError
 from chatwright.model.resolve import resolve_model
 
 if TYPE_CHECKING:
@@ -160,7 +160,13 @@ class Chat:
         """
         if self._loaded is None:
             from chatwright.loaded import LoadedModel
+            from chatwright.model.score_head import has_score_head
 
+            if has_score_head(self._source):
+                raise UnsupportedModelError(
+                    f"{self._source} is a classifier or a reward model: it scores texts and writes none; "
+                    "open it with chatwright.Classifier, or measure it with `chatwright eval`"
+                )
             self._loaded = LoadedModel.open(self._source, **self._options)
         return self._loaded
 

@@ -15,10 +15,12 @@ from chatwright.data.encode import DialogueEncoder
 from chatwright.data.rows import Dialogue
 from chatwright.data.sources import read_rows
 from chatwright.data.tokenize import build_store
-from chatwright.errors import ConfigError, InputError, StorageError
+from chatwright.errors import ConfigError, InputError, StorageError, UnsupportedModelError
 from chatwright.model import read_generation_defaults
 from chatwright.model.load import load_folder
+from chatwright.session import Chat
 from chatwright.tokenizer import Tokenizer
+from chatwright.train.outlook import outlook
 from chatwright.train.pipeline import run_recipe
 from chatwright.train.recipe import load_recipe
 from chatwright.train.run_folder import StageRecord, open_run
@@ -205,6 +207,8 @@ def test_a_stage_may_name_a_model_by_its_stage(tmp_path: Path, tiny_model_dir: P
         (["stages.sft.data=text"], InputError, "sft"),
         (["chat_template=gone.jinja"], ConfigError, "gone.jinja cannot be read"),
         (["device=cuda:7"], Exception, "cuda"),
+        (["evaluation.tasks=[gsm9k]", "evaluation.during=false"], ConfigError, "there is no task 'gsm9k'"),
+        (["evaluation.tasks=['exact:gone.jsonl']"], InputError, "there is no file or folder gone.jsonl"),
     ],
 )
 def test_what_cannot_be_trained_on_is_said_in_one_sentence(
@@ -222,6 +226,30 @@ def test_what_cannot_be_trained_on_is_said_in_one_sentence(
         run_recipe(recipe)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_of_positions_sets_the_longest_sequence(tmp_path: Path) -> None:
+    recipe = tiny(tmp_path, "model.position=learned", "stages.pretrain.max_length=65")
+    with pytest.raises(ConfigError, match=r"stages.pretrain.max_length is 65, but the model knows only 64 positions"):
+        run_recipe(recipe)
+    with pytest.raises(ConfigError, match=r"stages.pretrain.max_length is 65"):
+        outlook(recipe)
+
+
+def test_rows_that_the_template_refuses_count_against_max_malformed(tmp_path: Path, tiny_model_dir: Path) -> None:
+    template = tmp_path / "strict.jinja"
+    template.write_text(
+        "{% for message in messages %}{% if '8 plus' in message.content %}{{ raise_exception('no eights') }}{% endif %}"
+        "{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+    strict = [*ONLY_SFT, f"model={tiny_model_dir}", f"chat_template={template}"]
+    with pytest.raises(InputError, match=r"rows cannot be used, more than max_malformed = 5.00% allows; the first"):
+        run_recipe(tiny(tmp_path, *strict))
+    run = run_recipe(tiny(tmp_path, *strict, "data.chats.max_malformed=0.5", f"output={tmp_path / 'patient'}"))
+    data = json.loads((run / "report.json").read_text("utf-8"))["stages"]["sft"]["data"]
+    assert any("no eights" in reason for reason in data["train"]["changed_or_dropped"])
+    assert data["validation"] is not None
 
 
 def test_too_little_text_for_a_tokenizer(tmp_path: Path) -> None:
@@ -275,7 +303,12 @@ def test_classes_are_those_that_the_data_names(tmp_path: Path, tiny_model_dir: P
     stage = {"max_length": 16, "max_steps": 2, "train_batch_size": 2}
     data = {"classify": str(tmp_path / "classes.jsonl")}
     recipe = tiny(tmp_path, data=data, stages={"classify": stage}, model=str(tiny_model_dir), tokenizer=None)
-    assert Classifier.open(run_recipe(recipe) / "model").labels == ("even", "odd")
+    run = run_recipe(recipe)
+    assert Classifier.open(run / "model").labels == ("even", "odd")
+    with pytest.raises(UnsupportedModelError, match="is a classifier"):
+        Chat(run / "model").load_model()
+    assert "chatwright chat" not in (run / "report.html").read_text("utf-8")
+    assert any("evaluation.samples" in note and "classify" in note for note in outlook(recipe).notes)
 
 
 class _Stop(Exception):

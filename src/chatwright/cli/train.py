@@ -186,8 +186,12 @@ def _show(plan: "Outlook", *, note: bool = False) -> None:
 
 
 def _say_result(folder: Path) -> None:
+    from chatwright.train.report import read_report
+
     print_note(say(f"The report: {folder / 'report.html'}", f"报告：{folder / 'report.html'}"))
-    print_note(
-        say(f"Talk to it: chatwright chat -m {folder / 'model'}", f"与它对话：chatwright chat -m {folder / 'model'}")
-    )
+    model = folder / "model"
+    if read_report(folder)["model"]["chats"]:
+        print_note(say(f"Talk to it: chatwright chat -m {model}", f"与它对话：chatwright chat -m {model}"))
+    else:
+        print_note(say(f"The model, which does not chat: {model}", f"模型（不用于对话）：{model}"))
     print(folder)

@@ -10,6 +10,7 @@ import torch
 
 from chatwright import __version__
 from chatwright.model.describe import describe
+from chatwright.train.objectives import objective
 from chatwright.train.recipe import Recipe
 from chatwright.train.report_page import report_page
 from chatwright.train.run_folder import RECIPE_FILE, RunFolder, StageRecord, write_text
@@ -43,7 +44,7 @@ def write_report(
     report = {
         "name": recipe.name,
         "seed": recipe.seed,
-        "model": _model(run),
+        "model": _model(run, stages[-1]),
         "stages": {record.name: _stage(record) for record in stages},
         "evaluation": evaluation,
         "conversation": list(conversation),
@@ -67,9 +68,9 @@ def read_report(folder: Path) -> dict[str, Any]:
     return report
 
 
-def _model(run: RunFolder) -> dict[str, Any]:
+def _model(run: RunFolder, last: StageRecord) -> dict[str, Any]:
     """Facts about the result; its place is the run's folder, wherever that is moved."""
-    return describe(run.model) | {"path": run.model.name}
+    return describe(run.model) | {"path": run.model.name, "chats": objective(last.objective).chats}
 
 
 def _stage(record: StageRecord) -> dict[str, Any]:

@@ -198,12 +198,14 @@ class _Page:
         return facts
 
     def details(self, recipe_yaml: str) -> str:
-        facts = {key: str(value) for key, value in {**self.report["model"], **self.report["machine"]}.items()}
-        use = self.say("Talk to it:", "与它对话：")
+        model = self.report["model"]
+        use = self.say("Talk to it:", "与它对话：") if model["chats"] else self.say("Its folder:", "模型文件夹：")
+        command = f"chatwright chat -m {model['path']}" if model["chats"] else model["path"]
+        facts = {key: str(value) for key, value in {**model, **self.report["machine"]}.items() if key != "chats"}
         whole = self.say("The whole recipe", "完整配方")
         return (
             f"<h2>{self.say('Model and machine', '模型与机器')}</h2>\n"
-            f"<p>{use} <code>chatwright chat -m {_text(self.report['model']['path'])}</code></p>\n"
+            f"<p>{use} <code>{_text(command)}</code></p>\n"
             + _list({key: value for key, value in facts.items() if value != "None"})
             + f"\n<details><summary>{whole}</summary><pre>{_text(recipe_yaml)}</pre></details>"
         )
