@@ -68,10 +68,10 @@ class MadeUpFeed:
         return [batch for step in range(self.steps_per_epoch or 0) for batch in self.micro_batches(step)]
 
     def state(self) -> dict[str, Tensor]:
-        return {}
+        return {"examples": torch.tensor([self.seed])}  # as a feed of stored examples says which they are
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        assert state == {}
+        assert torch.equal(state["examples"], self.state()["examples"])
 
     def _row(self, number: int) -> list[Example]:
         random = np.random.default_rng([self.seed, number])

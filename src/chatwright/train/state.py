@@ -142,6 +142,9 @@ class TrainingState:
         }
 
     def _load_feed(self, own: Path, processes: int, world: World) -> None:
+        if isinstance(self.stage.feed, RowFeed):  # data on disk is the same for every process, however many there are
+            self.stage.feed.load_state(read_tensors(own / _feed_file(0)))
+            return
         if processes != world.size and (own / _feed_file(0)).exists():
             raise ConfigError(
                 f"the checkpoint holds the sampled answers of {processes} processes, and now there are {world.size}; "
