@@ -140,6 +140,12 @@ def test_too_many_bad_steps_in_a_row_end_the_run(tmp_path: Path) -> None:
     assert [skip["step"] for skip in notes.skips] == [2, 4, 5, 6]
 
 
+def test_a_stage_in_which_no_step_was_taken_has_not_succeeded(tmp_path: Path) -> None:
+    feed = MadeUpFeed(broken=dict.fromkeys(range(2), nan))
+    with pytest.raises(TrainingError, match="all 2 steps were refused"):
+        train(make_stage(2, feed=feed, objective=Poisoned), tmp_path)
+
+
 def test_memory_that_does_not_suffice_halves_the_micro_batch(tmp_path: Path) -> None:
     class Hungry(Likelihood):
         def loss(self, model: GPT, batch: Batch) -> Loss:

@@ -60,6 +60,18 @@ class Guard:
                 f"{self.max_skipped}); look at examples {named(examples)} of the training data, or lower learning_rate"
             )
 
+    def end(self, steps: int) -> None:
+        """The stage has ended after ``steps``, refused ones included.
+
+        Raises:
+            TrainingError: not one of them was taken, so nothing was learned.
+        """
+        if self.skipped >= steps > 0:
+            raise TrainingError(
+                f"all {steps} steps were refused, so nothing was learned; look for a weight that is no number in the "
+                "model that the stage starts from, or lower learning_rate"
+            )
+
     def state(self) -> dict[str, Any]:
         """Plain values to go on from."""
         return {"skipped": self.skipped, "in_a_row": self.in_a_row, "losses": list(self._losses)}

@@ -282,6 +282,7 @@ class _Loop:
     def _finish(self) -> StageResult:
         state, stage = self.state, self.stage
         state.recorder.flush()
+        state.guard.end(self.taken)
         best = best_checkpoint(list_checkpoints(self.run_folder), stage.name)
         if stage.settings.early_stopping_patience is not None and best is not None:
             state.load_weights(best.path, mean=state.mean is not None)
