@@ -131,7 +131,7 @@ def load_task(text: str) -> Task:
         if Path(text).suffix in (".yaml", ".yml", ".json"):
             return read_task(Path(text))
         near = difflib.get_close_matches(name, builtin_names(), n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(builtin_names())}"
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(builtin_names())}."
         raise ConfigError(f"there is no task {name!r}; {hint} A task of your own is a file: my-task.yaml")
     task = builtin_task(name)
     if data:
