@@ -271,6 +271,16 @@ def test_the_tokenizer_and_data_are_prepared_once(tmp_path: Path) -> None:
     assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
+def test_a_run_that_goes_on_still_tells_what_was_read_at_first(tmp_path: Path) -> None:
+    recipe = tiny(tmp_path)
+    with pytest.raises(_Stop):
+        run_recipe(recipe, watcher=_Notes(stop_after=8))
+    told = json.loads((tmp_path / "run" / "data" / "sft" / "report.json").read_text("utf-8"))
+    run_recipe(recipe, resume=True)
+    report = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))
+    assert report["stages"]["sft"]["data"] == told
+
+
 def test_changed_data_is_noticed_by_a_run_that_goes_on(tmp_path: Path) -> None:
     recipe = tiny(tmp_path, stages={"pretrain": tiny(tmp_path).stages["pretrain"]})
     with pytest.raises(_Stop):

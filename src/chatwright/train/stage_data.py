@@ -175,7 +175,7 @@ def feed_of(
 
 
 class _Rows:
-    """Rows of one entry of the recipe's data, read from the start by each iteration."""
+    """Rows of one entry of the recipe's data, read from the start by each iteration; reported once one is asked for."""
 
     def __init__(
         self, settings: DataSettings, kinds: tuple[type, ...], key: str, reports: dict[str, DataReport]
@@ -184,7 +184,7 @@ class _Rows:
 
     def __iter__(self) -> Iterator[Row]:
         report = self._reports[self._key] = DataReport()
-        return iter(read_rows(self._settings, kinds=self._kinds, report=report, redact=redact))
+        yield from read_rows(self._settings, kinds=self._kinds, report=report, redact=redact)
 
 
 def _source(recipe: Recipe, keys: Sequence[str], *choices: float) -> str:
@@ -202,8 +202,6 @@ def _held_out(rows: StageRows, encoder: Encoder, folder: Path, *, given: DataSet
 
     A part of the training data has been counted with it, and among its few rows a single refused one is many percent.
     """
-    if next(iter(rows.validation), None) is None and given is None:
-        return None
     max_refused = 1.0 if given is None else given.max_malformed
     try:
         return build_store(rows.validation, encoder, folder, source=rows.source, max_refused=max_refused)
