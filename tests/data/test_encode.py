@@ -22,7 +22,7 @@ from chatwright.data.encode import (
 )
 from chatwright.data.example import Document, Example
 from chatwright.data.rows import Dialogue, Labelled, Preference, Prompt, Rated, Row, Text
-from chatwright.errors import ConfigError, InputError
+from chatwright.errors import ConfigError, InputError, TemplateError
 from chatwright.tokenizer import Tokenizer
 
 DATA = Path(__file__).parent / "chat"
@@ -103,6 +103,29 @@ def test_answers_end_with_a_token_that_stops_the_engine(family: str) -> None:
     ends = np.flatnonzero(np.diff(document.mask.astype(int), append=0) == -1)
     assert {int(document.ids[end]) for end in ends} == {template.turn_end_id}
     assert document.mask[-1]  # nothing is kept of what follows the last answer
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_answers_that_are_marked_are_read_and_not_learned(family: str) -> None:
+    encoder = DialogueEncoder(ChatTemplate(Tokenizer.from_folder(DATA / family)), 512)
+    chat = messages("Why?", "Because.", "And?", "So.", "Then?", "End.")
+    whole, part = only(encoder(Dialogue(chat))), only(encoder(Dialogue(chat, unlearned=(1,))))
+    assert part.ids.tolist() == whole.ids.tolist()
+    assert learned_texts(part) == learned_texts(whole)[1:]
+    assert encoder(Dialogue(chat, unlearned=(1, 3, 5))) is None
+    assert encoder.tally == {"nothing to learn": 1}
+    early = only(encoder(Dialogue(chat, unlearned=(3, 5))))
+    assert learned_texts(early) == learned_texts(whole)[:1]
+    assert len(early.ids) < len(whole.ids)  # what comes after the last learned answer is not even read
+
+
+def test_answers_that_a_template_runs_together_cannot_be_marked() -> None:
+    source = (
+        "{% generation %}{% for m in messages %}{{ m.content }}{% endfor %}{% endgeneration %}"
+        "{% if add_generation_prompt %}{% endif %}"
+    )
+    with pytest.raises(TemplateError, match="of 2 answers the chat template renders 1 apart; leave the marks out"):
+        DialogueEncoder(ChatTemplate(TOKENIZER, source), 512)(Dialogue(messages("a", "b", "c", "d"), unlearned=(1,)))
 
 
 def test_a_turn_end_outside_the_generation_marks_is_learned_too() -> None:

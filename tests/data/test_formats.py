@@ -1,11 +1,13 @@
 """Records are recognised by their keys, in every form that people write them in."""
 
+import json
 from typing import Any
 
 import pytest
 
 from chatwright.chat import Message
 from chatwright.data.formats import parse_row
+from chatwright.data.row_texts import learned_texts
 from chatwright.data.rows import Dialogue, Labelled, Preference, Prompt, Rated, Text
 from chatwright.errors import InputError
 
@@ -117,6 +119,22 @@ def test_a_question_that_nobody_answered_does_not_cost_the_answers_before() -> N
     assert isinstance(parse_row({"messages": [*said, *WHOLE]}, (Dialogue, Prompt)), Prompt)
 
 
+@pytest.mark.parametrize("mark", [{"weight": 0}, {"weight": 0.0}, {"train": False}, {"loss": False}])
+def test_answers_that_are_marked_are_not_learned(mark: dict[str, Any]) -> None:
+    said = [
+        {"role": "user", "content": "One?", "weight": 0},
+        {"role": "assistant", "content": "No.", **mark},
+        {"role": "user", "content": "Two?"},
+        {"role": "assistant", "content": "Yes.", "weight": 1, "train": True},
+        {"role": "user", "content": "Three?"},
+    ]
+    for record in ({"messages": said}, {"messages": json.dumps(said)}, {"system": "Be brief.", "messages": said}):
+        row = parse_row(record, (Dialogue,))
+        assert isinstance(row, Dialogue)
+        assert [row.messages[index].content for index in row.unlearned] == ["No."]
+        assert list(learned_texts(row)) == ["Yes."]
+
+
 def test_scores_make_a_margin() -> None:
     record = {"prompt": "Hi", "chosen": "a", "rejected": "b", "score_chosen": 8, "score_rejected": "5.5"}
     row = parse_row(record, (Preference,))
@@ -147,7 +165,7 @@ def test_thumbs_in_every_spelling(label: Any, good: bool) -> None:
         ({"messages": [{"role": "narrator", "content": "x"}]}, "its role is 'narrator'"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "part of type 'image_url'"),
         ({"messages": [*WHOLE]}, "the last message is the user's"),
-        ({"messages": [{"role": "assistant", "content": "x", "weight": 0}]}, "not to be learned"),
+        ({"messages": [{"role": "assistant", "content": "x", "weight": 0.5}]}, "its weight is 0.5; it must be 0"),
         ({"instruction": "a", "output": 3}, "output is a int"),
         ({"instruction": "a", "output": "b", "history": [["only"]]}, "history, turn 1"),
         ({"prompt": "a", "chosen": "b", "rejected": "b"}, "are equal"),

@@ -59,6 +59,28 @@ def parse_conversation(value: Any, what: str) -> tuple[Message, ...]:
     return tuple(messages)
 
 
+def parse_unlearned(value: Any) -> tuple[int, ...]:
+    """Places of the answers in a list of :func:`parse_conversation` that are marked as not to be learned.
+
+    The marks are OpenAI's (``"weight": 0``) and those of other trainers (``"train": false``, ``"loss": false``).
+
+    Raises:
+        InputError: a weight is neither 0 nor 1.
+    """
+    items = json.loads(value) if isinstance(value, str) else value
+    found = []
+    for index, item in enumerate(items):
+        if not isinstance(item, Mapping):
+            continue
+        weight = item.get("weight")
+        if weight not in (None, 0, 1):
+            raise InputError(f"message {index + 1}: its weight is {weight!r}; it must be 0 (only read) or 1 (learned)")
+        marks = (weight, item.get("train"), item.get("loss"))
+        if any(mark is not None and not mark for mark in marks):
+            found.append(index)
+    return tuple(found)
+
+
 def parse_answer(value: Any, what: str) -> tuple[Message, ...]:
     """An answer: text, one message, or a list of messages."""
     if isinstance(value, str):
@@ -118,8 +140,6 @@ def _message(item: Any) -> Message:
     if role is None:
         raise InputError(f"its role is {name!r}; known are system, user, assistant, tool and their usual other names")
     content = item.get("content", item.get("value"))
-    if item.get("weight") == 0 or item.get("train") is False:
-        raise InputError("it is marked as not to be learned, which is not supported; leave the mark out")
     if name in _CALLS:
         return Message("assistant", tool_calls=_calls(content))
     rest = {key: _without_none(item[key]) for key in _MESSAGE_KEYS if item.get(key) is not None}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from chatwright.chat import ChatTemplate, Message, fit_context
 from chatwright.data.example import Document, Example
 from chatwright.data.rows import Dialogue, Labelled, Preference, Prompt, Rated, Row, Text
-from chatwright.errors import ConfigError, ContextLengthError, InputError
+from chatwright.errors import ConfigError, ContextLengthError, InputError, TemplateError
 from chatwright.tokenizer import Tokenizer
 
 EMPTY = "empty"
@@ -116,7 +116,12 @@ class _ChatEncoder(RowEncoder):
         self.max_length = max_length
 
     def _render(
-        self, messages: Sequence[Message], tools: Sequence[object] = (), *, learned_from: int = 0
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[object] = (),
+        *,
+        learned_from: int = 0,
+        unlearned: Sequence[int] = (),
     ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         """Ids and mask of a chat up to the last learned token.
 
@@ -124,6 +129,7 @@ class _ChatEncoder(RowEncoder):
             messages: the last is the assistant's.
             tools: that it may call.
             learned_from: nothing is learned of the messages before this one.
+            unlearned: places of further answers that are not learned.
         """
         rendered = self.template.render(messages, tools=list(tools) or None, mask=True)  # type: ignore[arg-type]
         ids = np.array(rendered.ids, dtype=np.int32)
@@ -132,6 +138,8 @@ class _ChatEncoder(RowEncoder):
         if learned_from:
             prompt = self.template.render(messages[:learned_from], add_generation_prompt=True).ids
             mask[: _num_equal(ids, np.array(prompt, dtype=np.int32))] = False
+        if unlearned:
+            _unlearn(mask, [index in unlearned for index, said in enumerate(messages) if said.role == "assistant"])
         learned = np.flatnonzero(mask)
         end = int(learned[-1]) + 1 if len(learned) else 0
         ids, mask = ids[:end], mask[:end]
@@ -189,7 +197,7 @@ class DialogueEncoder(_ChatEncoder):
         """One document."""
         self._is(row)
         assert isinstance(row, Dialogue)
-        ids, mask = self._render(self._beginning(row), row.tools)
+        ids, mask = self._render(self._beginning(row), row.tools, unlearned=row.unlearned)
         if len(ids) > self.max_length:
             end = _end_of_last_turn(mask, self.max_length)
             if not end:
@@ -295,6 +303,19 @@ class PromptEncoder(_ChatEncoder):
             self.tally[TOO_LONG] += 1
             return None
         return Example((Document(ids, np.zeros(len(ids), dtype=np.bool_)),))
+
+
+def _unlearn(mask: NDArray[np.bool_], answers: Sequence[bool]) -> None:
+    """Learn nothing of the answers that are marked, one of which each stretch of learned tokens is."""
+    edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
+    if len(edges) != 2 * len(answers):
+        raise TemplateError(
+            f"answers are marked as not to be learned, but of {len(answers)} answers the chat template renders "
+            f"{len(edges) // 2} apart; leave the marks out"
+        )
+    for is_marked, start, end in zip(answers, edges[::2], edges[1::2], strict=True):
+        if is_marked:
+            mask[start:end] = False
 
 
 def check_length(max_length: int, template: ChatTemplate) -> None:

@@ -5,6 +5,7 @@ a prompt whose answers are graded. The kinds of rows that a stage learns from de
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from chatwright.chat import Message
@@ -17,6 +18,7 @@ from chatwright.data.conversations import (
     parse_prompt,
     parse_tools,
     parse_transcript,
+    parse_unlearned,
     user,
 )
 from chatwright.data.rows import Dialogue, Labelled, Preference, Prompt, Rated, Row, Text
@@ -121,12 +123,27 @@ def _with_input(record: Record, question: str) -> str:
 
 
 def _conversation(record: Record, kinds: Kinds) -> Row:
-    return _dialogue_or_prompt(record, _messages(record), kinds)
+    given = _said(record)
+    messages = _with_system(record, given)
+    row = _dialogue_or_prompt(record, messages, kinds)
+    if isinstance(row, Dialogue) and (marked := parse_unlearned(record[_conversation_key(record)])):
+        places = [len(messages) - len(given) + index for index in marked]  # a system message may stand before them
+        answers = [index for index, message in enumerate(row.messages) if message.role == "assistant"]
+        return replace(row, unlearned=tuple(index for index in answers if index in places))
+    return row
 
 
 def _messages(record: Record) -> tuple[Message, ...]:
-    key = next((key for key in _CONVERSATIONS if key in record), _CONVERSATIONS[0])
-    return _with_system(record, parse_conversation(_value(record, key), key))
+    return _with_system(record, _said(record))
+
+
+def _said(record: Record) -> tuple[Message, ...]:
+    key = _conversation_key(record)
+    return parse_conversation(_value(record, key), key)
+
+
+def _conversation_key(record: Record) -> str:
+    return next((key for key in _CONVERSATIONS if key in record), _CONVERSATIONS[0])
 
 
 def _dialogue_or_prompt(record: Record, messages: tuple[Message, ...], kinds: Kinds) -> Row:

@@ -32,8 +32,9 @@ def learned_texts(row: Row) -> Iterator[str]:
     match row:
         case Text(text):
             yield text
-        case Dialogue(messages):
-            yield from _contents(message for message in messages if message.role == "assistant")
+        case Dialogue(messages, _, unlearned):
+            said = (message for index, message in enumerate(messages) if index not in unlearned)
+            yield from _contents(message for message in said if message.role == "assistant")
         case Preference(_, chosen, _):
             yield from _contents(chosen)
         case Rated(_, completion, True):

@@ -25,10 +25,12 @@ class Dialogue:
     Attributes:
         messages: at least one; the last is the assistant's.
         tools: JSON schemas of functions that the assistant may call.
+        unlearned: places in ``messages`` of answers that are only read, as what others have said is.
     """
 
     messages: tuple[Message, ...]
     tools: tuple[Mapping[str, Any], ...] = ()
+    unlearned: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,19 @@ def test_questions_to_the_model_in_training_come_from_what_it_does_not_learn(
     assert load_recipe(folder.recipe, []).evaluation.samples == ("2 + 2?", "3 + 3?")
 
 
+def test_answers_that_are_not_to_be_learned_stay_so(tmp_path: Path, tiny_model_dir: Path) -> None:
+    said = [
+        {"role": "user", "content": "1 + 1?"},
+        {"role": "assistant", "content": "3.", "weight": 0},
+        {"role": "user", "content": "Really?"},
+        {"role": "assistant", "content": "2.", "weight": 1},
+    ]
+    folder = JobFolder(tmp_path / "job")
+    prepare(folder, order(tmp_path, tiny_model_dir, lines([{"messages": said}] * 10)), threading.Event())
+    written = json.loads(folder.training.read_text().splitlines()[0])["messages"]
+    assert [message.get("weight") for message in written] == [None, 0, None, None]
+
+
 def test_preparation_ends_when_the_server_stops(tmp_path: Path, tiny_model_dir: Path) -> None:
     stopping = threading.Event()
     stopping.set()

@@ -46,6 +46,8 @@ def written(row: Row, redact: Redact) -> str:
     match row:
         case Dialogue():
             value: dict[str, Any] = {"messages": _plain(row.messages, redact)}
+            for index in row.unlearned:
+                value["messages"][index]["weight"] = 0
             if row.tools:
                 value["tools"] = list(row.tools)
         case Preference():
