@@ -5,6 +5,8 @@ person can act on. The command line prints exactly that text and no traceback. A
 other exception is a bug of ours.
 """
 
+from collections.abc import Mapping
+
 
 class ChatwrightError(Exception):
     """Base of every error that Chatwright raises on purpose."""
@@ -99,3 +101,21 @@ class TrainingStopped(ChatwrightError):
     def __init__(self, message: str, *, step: int) -> None:
         super().__init__(message)
         self.step = step
+
+
+def json_kind(value: object) -> str:
+    """What a person who wrote JSON calls a value: "a number", "null"; a Python type's name for what JSON has not."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list() | tuple():
+            return "a list"
+        case Mapping():
+            return "an object"
+    return f"a Python {type(value).__name__}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from chatwright.chat.marks import checked
-from chatwright.errors import InputError
+from chatwright.errors import InputError, json_kind
 
 Role = Literal["system", "user", "assistant", "tool"]
 ROLES: tuple[str, ...] = get_args(Role)
@@ -40,7 +40,7 @@ class Message:
         for field in ("content", "name", "tool_call_id", "reasoning_content"):
             value = getattr(self, field)
             if value is not None and not isinstance(value, str):
-                raise InputError(f"{field} of a {self.role} message is a {type(value).__name__}; it must be a string")
+                raise InputError(f"{field} of a {self.role} message is {json_kind(value)}; it must be a string")
             if value is not None:
                 checked(value)
         if self.content is None and not (self.role == "assistant" and self.tool_calls):
@@ -58,7 +58,7 @@ class Message:
         if isinstance(value, Message):
             return value
         if not isinstance(value, Mapping):
-            raise InputError(f"a message is a {type(value).__name__}; it must be an object with role and content")
+            raise InputError(f"a message is {json_kind(value)}; it must be an object with role and content")
         given = {key: item for key, item in value.items() if item is not None}
         unknown = [key for key in given if key not in _KEYS]
         if unknown:
@@ -91,7 +91,7 @@ class Message:
 def parse_messages(messages: Sequence[Message | Mapping[str, Any]]) -> tuple[Message, ...]:
     """Check a chat. Raises InputError when it is empty or one of its messages is not a message."""
     if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence):
-        raise InputError(f"messages is a {type(messages).__name__}; it must be a list of messages")
+        raise InputError(f"messages is {json_kind(messages)}; it must be a list of messages")
     if not messages:
         raise InputError("the list of messages is empty; give at least one message")
     return tuple(Message.parse(message) for message in messages)
@@ -102,7 +102,7 @@ def _text_of(content: object) -> str | None:
     if content is None or isinstance(content, str):
         return content
     if not isinstance(content, Sequence) or isinstance(content, bytes):
-        raise InputError(f"content is a {type(content).__name__}; it must be a string or a list of text parts")
+        raise InputError(f"content is {json_kind(content)}; it must be a string or a list of text parts")
     texts: list[str] = []
     for part in content:
         match part:
@@ -119,7 +119,7 @@ def _text_of(content: object) -> str | None:
 
 def _tool_calls(calls: object) -> tuple[Mapping[str, Any], ...]:
     if not isinstance(calls, Sequence) or isinstance(calls, str | bytes):
-        raise InputError(f"tool_calls is a {type(calls).__name__}; it must be a list")
+        raise InputError(f"tool_calls is {json_kind(calls)}; it must be a list")
     return tuple(_tool_call(call) for call in calls)
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from chatwright.chat import Message
 from chatwright.chat.messages import Role
-from chatwright.errors import InputError
+from chatwright.errors import InputError, json_kind
 
 _ROLES: Mapping[str, str] = {
     "system": "system",
@@ -47,7 +47,7 @@ def parse_conversation(value: Any, what: str) -> tuple[Message, ...]:
     if isinstance(value, str):
         value = _from_json(value, what)
     if not isinstance(value, Sequence) or isinstance(value, bytes):
-        raise InputError(f"{what} is a {type(value).__name__}; it must be text or a list of messages")
+        raise InputError(f"{what} is {json_kind(value)}; it must be text or a list of messages")
     if not value:
         raise InputError(f"{what} is empty")
     messages = []
@@ -134,7 +134,7 @@ def _message(item: Any) -> Message:
     if isinstance(item, Message):
         return item
     if not isinstance(item, Mapping):
-        raise InputError(f"it is a {type(item).__name__}; it must be an object with role and content")
+        raise InputError(f"it is {json_kind(item)}; it must be an object with role and content")
     name = item.get("role", item.get("from"))
     role = _ROLES.get(name.lower()) if isinstance(name, str) else None
     if role is None:

@@ -23,7 +23,7 @@ from chatwright.data.conversations import (
 )
 from chatwright.data.rows import Dialogue, Labelled, Preference, Prompt, Rated, Row, Text
 from chatwright.data.settings import Format
-from chatwright.errors import InputError
+from chatwright.errors import InputError, json_kind
 
 Kinds = tuple[type, ...]
 Record = Mapping[str, Any]
@@ -59,7 +59,7 @@ def parse_row(record: Any, kinds: Kinds, format: Format = "auto") -> Row:
         InputError: a key is missing or holds something else than it should; the message says which.
     """
     if not isinstance(record, Mapping):
-        raise InputError(f"a {type(record).__name__}, where an object with named values is expected")
+        raise InputError(f"{json_kind(record)}, where an object with named values is expected")
     given = {key: value for key, value in record.items() if value is not None}
     return _PARSERS[_recognised(given, kinds) if format == "auto" else format](given, kinds)
 
@@ -270,7 +270,7 @@ def _rated(record: Record, kinds: Kinds) -> Row:
 def _system(record: Record) -> tuple[Message, ...]:
     system = record.get("system") or ""
     if not isinstance(system, str):
-        raise InputError(f"system is a {type(system).__name__}; it must be a string")
+        raise InputError(f"system is {json_kind(system)}; it must be a string")
     return (Message("system", system),) if system else ()
 
 
@@ -289,7 +289,7 @@ def _string(record: Record, *keys: str) -> str:
     key = next((key for key in keys if key in record), keys[0])
     value = _value(record, key)
     if not isinstance(value, str):
-        raise InputError(f"{key} is a {type(value).__name__}; it must be a string")
+        raise InputError(f"{key} is {json_kind(value)}; it must be a string")
     return checked(value)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chatwright.errors import ModelFormatError, ModelNotFoundError, UnsupportedModelError
+from chatwright.errors import ModelFormatError, ModelNotFoundError, UnsupportedModelError, json_kind
 
 # Larger values are refused before anything is built from them. No model has them, a file must not be able to make us
 # loop over a billion layers, and the size in bytes of any tensor made of two or three of them stays below 2**63.
@@ -142,7 +142,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError, OSError) as error:
         raise ModelFormatError(f"{path} cannot be read as JSON: {error}; fetch the model again") from None
     if not isinstance(value, dict):
-        raise ModelFormatError(f"{path} must hold a JSON object, not {type(value).__name__}; fetch the model again")
+        raise ModelFormatError(f"{path} must hold a JSON object, not {json_kind(value)}; fetch the model again")
     return value
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from chatwright.errors import json_kind
 from chatwright.server.errors import ApiError
 
 _KINDS: Final = {
@@ -38,7 +39,7 @@ def refusal_of(errors: Sequence[Mapping[str, Any]], body: Any) -> ApiError:
     if kind in _KINDS:
         same_place = [error for error in errors if _path(error["loc"], body) == param and error["type"] in _KINDS]
         kinds = dict.fromkeys(_KINDS[error["type"]] for error in same_place)
-        return _invalid(f"{param} must be {' or '.join(kinds)}, not {_kind(first['input'])}", param)
+        return _invalid(f"{param} must be {' or '.join(kinds)}, not {json_kind(first['input'])}", param)
     if kind == "union_tag_invalid":
         param = f"{param}.{first['ctx']['discriminator'].strip(chr(39))}"
         return _invalid(f"{param} must be one of {first['ctx']['expected_tags']}", param)
@@ -61,7 +62,7 @@ def _no_object(kind: str, body: Any) -> ApiError:
         return ApiError(400, "the request has no body; send a JSON object", code="missing_required_parameter")
     if isinstance(body, bytes):
         return _invalid("send the body as JSON, with the header Content-Type: application/json", None)
-    return _invalid(f"the body must be a JSON object, not {_kind(body)}", None)
+    return _invalid(f"the body must be a JSON object, not {json_kind(body)}", None)
 
 
 def _sentence(param: str | None, told: str) -> str:
@@ -87,23 +88,6 @@ def _path(place: Sequence[int | str], body: Any, *, is_missing: bool = False) ->
         if within or (is_missing and index == len(place)):
             path.append(str(part))
     return ".".join(path)[:200] or None
-
-
-def _kind(value: Any) -> str:
-    """What JSON calls a value."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
 
 
 def _invalid(message: str, param: str | None) -> ApiError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chatwright.errors import ModelFormatError, ModelNotFoundError
+from chatwright.errors import ModelFormatError, ModelNotFoundError, json_kind
 
 NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 # The largest tokenizer.json of a published model is about 35 MB; a file beyond this is a mistake or an attack.
@@ -90,7 +90,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
             raise
         raise ModelFormatError(f"{path} is not valid JSON ({error}); fetch the file again") from None
     if not isinstance(value, dict):
-        raise ModelFormatError(f"{path} holds a JSON {type(value).__name__}; it must be an object")
+        raise ModelFormatError(f"{path} holds {json_kind(value)}; it must be an object")
     return value
 
 

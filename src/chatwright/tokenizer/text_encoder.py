@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import tokenizers
 
-from chatwright.errors import InputError, ModelFormatError
+from chatwright.errors import InputError, ModelFormatError, json_kind
 
 Span = tuple[int, int]
 _CHUNK_CHARS = 8192
@@ -108,7 +108,7 @@ class TextEncoder:
 def check_text(text: object) -> str:
     """``text`` itself. Raises InputError when it is not a string, or not one that UTF-8 can express."""
     if not isinstance(text, str):
-        raise InputError(f"text must be a string, not {type(text).__name__}")
+        raise InputError(f"text must be a string, not {json_kind(text)}")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -30,7 +30,7 @@ async def failed(tuner: Tuner, job: Job) -> dict[str, Any]:
 UNUSABLE = [
     ("supervised", lines([GOOD] * 9), "the file has 9 examples"),
     ("supervised", lines([GOOD] * 11) + b'{"messages": [}\n', "line 12: not JSON"),
-    ("supervised", lines([GOOD, 7] + [GOOD] * 9), "line 2: it is a int; every line must be an object"),
+    ("supervised", lines([GOOD, 7] + [GOOD] * 9), "line 2: it is a number; every line must be an object"),
     ("supervised", b"\n" + lines([GOOD, {"messages": "hello"}]), "line 3: messages is"),
     (
         "supervised",

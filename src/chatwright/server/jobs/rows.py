@@ -13,7 +13,7 @@ from chatwright.data.files import decoded, numbered_lines, open_bytes
 from chatwright.data.formats import parse_row
 from chatwright.data.json_stream import parse_json
 from chatwright.data.rows import Dialogue, Preference, Row
-from chatwright.errors import InputError
+from chatwright.errors import InputError, json_kind
 
 Method = Literal["supervised", "dpo"]
 Redact = Callable[[str], str]
@@ -67,7 +67,7 @@ def question(row: Row, redact: Redact) -> str | None:
 
 def _row(value: Any, method: Method) -> Row:
     if not isinstance(value, Mapping):
-        raise InputError(f"it is a {type(value).__name__}; every line must be an object")
+        raise InputError(f"it is {json_kind(value)}; every line must be an object")
     kind = KINDS[method]
     row = parse_row(_without_names_of_openai(value), (kind,))
     if not isinstance(row, kind):
