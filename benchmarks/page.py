@@ -10,11 +10,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report, serving, training
+from benchmarks import learning, report, serving, training
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-_NAMES = ("speed", "limits", "perplexity", "agreement", "pretrain", "sft", "dpo", "serving")
+_NAMES = ("speed", "limits", "perplexity", "agreement", "pretrain", "learning", "sft", "dpo", "serving")
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -32,6 +32,8 @@ def tables() -> dict[str, str]:
         if (result := _read(name)) is not None:
             for task, found in result["tasks"].items():
                 made[task] = report.markdown(training.rows(found)) + _where(result)
+    if (learned := _read("learning.json")) is not None:
+        made["learning"] = report.markdown(learning.rows(learned)) + _where(learned)
     if (served := _read("serving.json")) is not None:
         tables = (f"{title}:\n\n{report.markdown(cells)}" for title, cells in serving.rows(served).items())
         made["serving"] = "\n".join(tables) + _where(served)

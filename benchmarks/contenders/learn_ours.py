@@ -59,6 +59,7 @@ def learn(job: dict[str, Any]) -> float:
     }
     settings = kind.Settings(**values)
     model, tokenizer = from_nothing()
+    model.init_weights(job["seed"])
     with tempfile.TemporaryDirectory() as name:
         template = ChatTemplate(tokenizer)
         context = StageContext(settings, model, tokenizer, template, Path(name), 0, torch.device("cpu"))

@@ -15,7 +15,7 @@ def learn(job: dict[str, Any]) -> float:
     from transformers import get_cosine_with_min_lr_schedule_with_warmup
 
     torch.set_num_threads(job["threads"])
-    torch.manual_seed(0)
+    torch.manual_seed(job["seed"])
     table = torch.from_numpy(np.load(job["rows"]).astype(np.int64))
     model = make_model()
     decayed = [p for p in model.parameters() if p.ndim >= 2]
