@@ -2,16 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from random import Random
 
 import pytest
 
 from chatwright.data.quickstart import chats, preferences, questions, sums, texts
-from chatwright.data.quickstart.exchange import held_out
+from chatwright.data.quickstart.exchange import Exchange, held_out
 from chatwright.data.quickstart.facts import RELATIONS
 from chatwright.data.quickstart.numbers import pair, takes_two_steps
-from chatwright.data.quickstart.words import ANIMALS, COLOURS, THINGS, with_colour
+from chatwright.data.quickstart.reading import belongings, whereabouts
+from chatwright.data.quickstart.words import ANIMALS, COLOURS, LANGUAGES, THINGS, Language, with_colour
 
 _SUM = re.compile(r"(\d+) ?(?:\+|plus|加上?) ?(\d+)|Add (\d+) and (\d+)|add (\d+) to (\d+)")
 _DIFFERENCE = re.compile(r"(\d+) ?(?:-|minus|减去?) ?(\d+)")
@@ -87,6 +89,23 @@ def test_every_skill_is_examined_in_both_languages_and_no_question_is_trained_on
     for dialogue in chats():
         said = [message.content for message in dialogue.messages]
         assert not any(tuple(said[:end]) in asked for end in range(1, len(said), 2))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("skill", [belongings, whereabouts])
+def test_a_scene_is_told_once_and_asked_about_more_often(skill: Callable[..., Exchange], language: Language) -> None:
+    for seed in range(20):
+        exchange = skill(Random(seed), language, earlier=3)
+        (first, _), *later = exchange.before
+        asked = [*(question for question, _ in later), exchange.question]
+        assert len(asked) == 3
+        assert all(who in first for _, who, *_ in exchange.combinations)
+        assert all(len(question) < len(first) for question in asked)
+
+
+def test_chats_ask_again_about_what_was_told() -> None:
+    asked = [m.content or "" for row in islice(chats(), 500) for m in row.messages if m.role == "user"]
+    assert sum(bool(re.fullmatch(r"[Ww]here is \w+\??|\w{2,4}在哪里？?", text)) for text in asked) > 20
 
 
 def test_a_preference_is_for_the_whole_true_sentence() -> None:

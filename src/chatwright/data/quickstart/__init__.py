@@ -8,6 +8,7 @@ preferences say which of them people like, and that a true answer is better than
 """
 
 from collections.abc import Iterator
+from functools import partial
 from random import Random
 
 from chatwright.chat import Message
@@ -72,7 +73,7 @@ def texts(count: int = 8_000, seed: int = 0) -> Iterator[Text]:
         yield Text(kind(random, language))
 
 
-def chats(count: int = 9_000, seed: int = 0) -> Iterator[Dialogue]:
+def chats(count: int = 30_000, seed: int = 0) -> Iterator[Dialogue]:
     """Chats of one to five questions, now and then of a dozen."""
     random = Random(f"quickstart chats {seed}")
     for _ in range(count):
@@ -86,10 +87,17 @@ def chats(count: int = 9_000, seed: int = 0) -> Iterator[Dialogue]:
             else:
                 pool = {skill: weight for skill, weight in pool.items() if skill in _ABOUT_THE_USER}
             skill = random.choices(list(pool), list(pool.values()))[0]
-            exchange = for_training(skill, random, language)
+            exchange = for_training(skill if curt else _at_length(skill, random), random, language)
             messages += _prompt(exchange, random)
             messages.append(Message("assistant", exchange.curt if curt and skill in _EXAMINED else exchange.answer))
         yield Dialogue(tuple(messages))
+
+
+def _at_length(skill: Skill, random: Random) -> Skill:
+    """Some ask several things about what they told: each answer is learned, and the story is read but once."""
+    if skill in (belongings, whereabouts):
+        return partial(skill, earlier=random.randrange(4))
+    return skill
 
 
 def preferences(count: int = 2_000, seed: int = 0) -> Iterator[Preference]:

@@ -9,47 +9,54 @@ from chatwright.data.quickstart.exchange import Combination, Exchange
 from chatwright.data.quickstart.words import COLOURS, NAMES, PLACES, THINGS, Language, Noun, Word, with_colour
 
 
-def belongings(random: Random, language: Language) -> Exchange:
-    """Who has what, and in which colour."""
+def belongings(random: Random, language: Language, *, earlier: int = 0) -> Exchange:
+    """Who has what, and in which colour; after so many ``earlier`` questions about the same people."""
     count = random.choice((2, 2, 3))
     people = random.sample(NAMES[language], count)
     things = list(zip(random.sample(COLOURS, count), random.sample(THINGS, count), strict=True))
     scene = _scene(language, [_owns(random, language, *owned) for owned in zip(people, things, strict=True)])
-    asked = random.randrange(count)
-    other = random.choice([index for index in range(count) if index != asked])
-    question, answer, curt, wrong = _ask_owner(random, language, people, things, asked, other)
+    asked, questions = 0, []
+    for _ in range(earlier + 1):
+        asked = random.randrange(count)
+        other = random.choice([index for index in range(count) if index != asked])
+        questions.append(_ask_owner(random, language, people, things, asked, other))
     combinations: list[Combination] = [
         ("owns", who, colour.en, thing.en) for who, (colour, thing) in zip(people, things, strict=True)
     ]
     combinations.insert(0, combinations.pop(asked))
-    space = " " if language == "en" else ""
-    return Exchange("reading", language, scene + space + question, answer, curt, wrong, tuple(combinations))
+    return _exchange(language, scene, questions, combinations)
 
 
-def whereabouts(random: Random, language: Language) -> Exchange:
-    """Who is where."""
+def whereabouts(random: Random, language: Language, *, earlier: int = 0) -> Exchange:
+    """Who is where; after so many ``earlier`` questions about the same people."""
     count = random.choice((2, 2, 3))
     people, places = random.sample(NAMES[language], count), random.sample(PLACES, count)
     said = "{} is {}." if language == "en" else "{}在{}。"
-    who, place = people[0], places[0]
     order = random.sample(range(count), count)
     scene = _scene(language, [said.format(people[index], places[index].in_(language)) for index in order])
-    if random.random() < 0.5:
-        question = f"Where is {who}?" if language == "en" else f"{who}在哪里？"
-        curt = place.in_(language)
-    else:
-        question = f"Who is {place.en}?" if language == "en" else f"谁在{place.zh}？"
-        curt = who
-    space = " " if language == "en" else ""
-    return Exchange(
-        "reading",
-        language,
-        scene + space + question,
-        said.format(who, place.in_(language)),
-        curt,
-        said.format(who, places[1].in_(language)),
-        tuple(("is", person, where.en) for person, where in zip(people, places, strict=True)),
+    questions = []
+    for asked in (*(random.randrange(count) for _ in range(earlier)), 0):
+        who, place = people[asked], places[asked].in_(language)
+        if random.random() < 0.5:
+            question, curt = f"Where is {who}?" if language == "en" else f"{who}在哪里？", place
+        else:
+            question, curt = f"Who is {place}?" if language == "en" else f"谁在{place}？", who
+        wrong = said.format(who, places[asked - 1].in_(language))
+        questions.append((question, said.format(who, place), curt, wrong))
+    return _exchange(
+        language, scene, questions, [("is", who, place.en) for who, place in zip(people, places, strict=True)]
     )
+
+
+def _exchange(
+    language: Language, scene: str, questions: list[tuple[str, str, str, str]], combinations: list[Combination]
+) -> Exchange:
+    """The last of the questions, each with its answer, curt answer and wrong one; the scene comes before the first."""
+    asked = [question for question, *_ in questions]
+    asked[0] = _scene(language, [scene, asked[0]])
+    before = tuple((question, answer) for question, (_, answer, _, _) in zip(asked[:-1], questions, strict=False))
+    _, answer, curt, wrong = questions[-1]
+    return Exchange("reading", language, asked[-1], answer, curt, wrong, tuple(combinations), before)
 
 
 def _scene(language: Language, sentences: list[str]) -> str:
