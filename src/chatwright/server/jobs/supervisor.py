@@ -64,7 +64,9 @@ class Supervisor:
                 except Exception:
                     log.exception("fine-tuning jobs could not be looked after; they are again in a moment")
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), _LOOK_EVERY_S)
+                    # Python 3.11's wait_for forgets that it was cancelled where news come at the same moment.
+                    async with asyncio.timeout(_LOOK_EVERY_S):
+                        await self._news.wait()
                 self._news.clear()
         finally:
             await self._close()
