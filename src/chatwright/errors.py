@@ -5,8 +5,6 @@ person can act on. The command line prints exactly that text and no traceback. A
 other exception is a bug of ours.
 """
 
-from collections.abc import Mapping
-
 
 class ChatwrightError(Exception):
     """Base of every error that Chatwright raises on purpose."""
@@ -116,6 +114,6 @@ def json_kind(value: object) -> str:
             return "a string"
         case list() | tuple():
             return "a list"
-        case Mapping():
+        case dict():
             return "an object"
     return f"a Python {type(value).__name__}"
