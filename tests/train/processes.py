@@ -2,9 +2,11 @@
 
 ``stages FOLDER``: each kind of training under its ways of sharing, from the start and from ``one-KIND/checkpoint-3``;
 losses go to ``losses.json``, and so do the figures of stages that sample answers, which go on from checkpoints of their
-own. ``failing RECIPE``: ``chatwright train``, in which the second process fails alone.
+own. ``failing RECIPE``: ``chatwright train``, in which the second process fails alone. ``ending RECIPE``: it succeeds,
+and each process says how it ends.
 """
 
+import atexit
 import json
 import os
 import sys
@@ -24,7 +26,7 @@ from chatwright.data.example import Document, Example
 from chatwright.errors import InputError
 from chatwright.model import MoEConfig, build_model
 from chatwright.train.batch import Batch
-from chatwright.train.distributed import joined_processes
+from chatwright.train.distributed import end_process, joined_processes
 from chatwright.train.dtensors import like, whole
 from chatwright.train.loop import run_stage
 from chatwright.train.muon import Muon
@@ -38,6 +40,7 @@ from tests.train.doubles import CONFIG, MadeUpFeed, Notes, make_stage
 
 STEPS = 6
 SORROW = "the second process has a sorrow of its own"
+HANDLED, TAKEN_APART = b"exit handlers run\n", b"the interpreter is taken apart\n"
 
 
 @dataclass
@@ -184,8 +187,14 @@ def matrices(name: str, weight: Tensor) -> Tensor:
     return weight.reshape(-1, weight.shape[-2] // (2 if name == "gate_up_proj" else 1), weight.shape[-1])
 
 
+def train(recipe: str) -> None:
+    from chatwright.cli.app import main
+
+    sys.argv = ["chatwright", "train", recipe]
+    main()
+
+
 def failing(recipe: str) -> None:
-    from chatwright.cli.app import app
     from chatwright.train import stage_run
 
     def sorrow(*_: object, **__: object) -> None:
@@ -193,8 +202,24 @@ def failing(recipe: str) -> None:
 
     if os.environ["RANK"] == "1":
         stage_run.first_model = sorrow  # type: ignore[assignment]
-    app(["train", recipe])
+    train(recipe)
+
+
+class Witness:
+    """Sees the interpreter being taken apart."""
+
+    def __del__(self, write: Any = os.write) -> None:
+        write(2, TAKEN_APART)
+
+
+def ending(recipe: str) -> None:
+    atexit.register(os.write, 2, HANDLED)
+    sys.modules["a witness"] = Witness()  # type: ignore[assignment]
+    train(recipe)
 
 
 if __name__ == "__main__":
-    stages(Path(sys.argv[2])) if sys.argv[1] == "stages" else failing(sys.argv[2])
+    if sys.argv[1] == "stages":
+        stages(Path(sys.argv[2]))
+        end_process(0)
+    {"failing": failing, "ending": ending}[sys.argv[1]](sys.argv[2])

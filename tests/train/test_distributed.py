@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import write_tiny_model
 from tests.train import sampled
-from tests.train.processes import KINDS, SORROW, WAYS, losses, shared_stage
+from tests.train.processes import HANDLED, KINDS, SORROW, TAKEN_APART, WAYS, losses, shared_stage
 from tests.train.tiny_recipe import write_recipe
 
 NEAR = 1e-5
@@ -81,6 +81,14 @@ def test_when_one_process_fails_all_end_and_one_says_why(tmp_path: Path) -> None
     said = [line for line in done.stderr.splitlines() if SORROW in line]
     assert len(said) == 1, done.stderr
     assert "bug of Chatwright" not in done.stderr
+
+
+def test_processes_end_before_the_interpreter_does(tmp_path: Path) -> None:
+    """gloo's threads may need it a little longer, and abort the process when it is gone."""
+    done = torchrun("ending", str(write_recipe(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(HANDLED.decode()) == 2
+    assert TAKEN_APART.decode() not in done.stderr
 
 
 def together(folder: Path, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -100,7 +101,14 @@ def _main(
 
 def main() -> None:
     """Run the program with the arguments of this process."""
-    app(prog_name="chatwright")
+    try:
+        app(prog_name="chatwright")
+    except SystemExit as end:
+        if isinstance(end.code, int) and {"RANK", "WORLD_SIZE"} <= os.environ.keys():  # torchrun has started it
+            from chatwright.train.distributed import end_process
+
+            end_process(end.code)
+        raise
 
 
 def _print_error(message: str) -> None:

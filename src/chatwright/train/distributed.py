@@ -1,13 +1,17 @@
 """Processes that torchrun has started, joined by PyTorch's collective operations."""
 
+import atexit
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn.functional  # once there is a group, these functions' defaults would keep it for ever
 from torch import Tensor, nn
 from torch._C._distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
@@ -55,6 +59,19 @@ def joined_processes() -> Iterator[World]:
             raise FailedElsewhere("another process of this run has failed, and says why") from error
         raise
     dist.destroy_process_group()
+
+
+def end_process(code: int) -> NoReturn:
+    """End one of several processes: exit handlers run, and the interpreter is not taken apart.
+
+    gloo's threads let go of a tensor some time after its operation is done, which takes an interpreter: on a busy
+    machine a run that had succeeded aborted here. FSDP's groups cannot be waited for: PyTorch remembers them for ever.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
 
 
 class Processes:
