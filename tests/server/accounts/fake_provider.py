@@ -31,6 +31,8 @@ class FakeProvider:
         person: claims about whoever signs in next.
         forged: claims that are put over the right ones.
         key: that signs; another than the published one is a forger's.
+        known_for_s: so long ago did the browser's person prove who it is; asked again, it does so at once.
+        tells: whether it says when that was.
     """
 
     issuer: str = ""
@@ -38,6 +40,8 @@ class FakeProvider:
     forged: dict[str, Any] = field(default_factory=dict)
     published: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "1"}))
     key: RSAKey | None = None
+    known_for_s: int = 0
+    tells: bool = True
     _pending: dict[str, tuple[dict[str, str], dict[str, Any]]] = field(default_factory=dict)
 
     def application(self) -> Starlette:
@@ -58,6 +62,7 @@ class FakeProvider:
                 "authorization_endpoint": f"{self.issuer}/authorize",
                 "token_endpoint": f"{self.issuer}/token",
                 "jwks_uri": f"{self.issuer}/keys",
+                "claims_supported": ["iss", "sub", *["auth_time"] * self.tells],
             }
         )
 
@@ -71,7 +76,9 @@ class FakeProvider:
         assert asked["code_challenge_method"] == "S256"
         assert "openid" in asked["scope"].split()
         code = secrets.token_urlsafe(8)
-        self._pending[code] = asked, dict(self.person)
+        is_asked = asked.get("prompt") == "login" and asked.get("max_age") == "0"
+        proved = {"auth_time": int(time.time()) - (0 if is_asked else self.known_for_s)} if self.tells else {}
+        self._pending[code] = asked, {**proved, **self.person}
         back = {"code": code, "state": asked["state"], "iss": self.issuer}
         return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(back)}", status_code=302)
 

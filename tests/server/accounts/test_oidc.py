@@ -27,7 +27,7 @@ def one_provider() -> Iterator[FakeProvider]:
 def provider(one_provider: FakeProvider) -> FakeProvider:
     """The provider, honest and with Ann before it."""
     one_provider.person = {"sub": "ann-1", "preferred_username": "ann"}
-    one_provider.forged, one_provider.key = {}, None
+    one_provider.forged, one_provider.key, one_provider.known_for_s, one_provider.tells = {}, None, 0, True
     return one_provider
 
 
@@ -126,9 +126,9 @@ async def test_an_account_is_linked_by_its_owner(house: OpenHouse, provider: Fak
 
 
 async def grow_old(server: House) -> None:
-    """Let everybody have signed in longer ago than what cannot be undone allows."""
+    """Let everybody have proved who they are longer ago than what cannot be undone allows."""
     async with server.services.database.write() as db:
-        await db.execute(update(Session).values(created_ms=Session.created_ms - RECENT_MS - 1))
+        await db.execute(update(Session).values(proved_ms=Session.proved_ms - RECENT_MS - 1))
 
 
 @pytest.mark.anyio
@@ -165,7 +165,7 @@ async def test_of_two_requests_that_take_a_way_in_each_one_is_refused(house: Ope
 
 
 @pytest.mark.anyio
-async def test_without_a_password_a_recent_sign_in_proves_who_asks(house: OpenHouse, provider: FakeProvider) -> None:
+async def test_without_a_password_a_recent_proof_tells_who_asks(house: OpenHouse, provider: FakeProvider) -> None:
     async with linked_house(house, provider) as server:
         await server.join("admin")
         ann = server.browser()
@@ -178,9 +178,36 @@ async def test_without_a_password_a_recent_sign_in_proves_who_asks(house: OpenHo
             ("POST", "/api/oidc/start", {"link": True}),
         ):
             assert code(await ann.request(method, path, json=body)) == "sign_in_again", path
-        await sign_in(ann)
+        await sign_in(ann, again=True)
         assert (await ann.request("DELETE", "/api/me", json={})).status_code == 204
         assert (await ann.get("/api/me")).status_code == 401
+
+
+@pytest.mark.parametrize("tells", [True, False])
+@pytest.mark.anyio
+async def test_an_open_browser_that_the_provider_knows_proves_nothing(
+    house: OpenHouse, provider: FakeProvider, tells: bool
+) -> None:
+    provider.known_for_s, provider.tells = RECENT_MS // 1000 + 60, tells
+    async with linked_house(house, provider) as server:
+        await server.join("admin")
+        ann = server.browser()
+        await sign_in(ann)  # a session of this moment, without a question
+        assert code(await ann.request("DELETE", "/api/me", json={})) == "sign_in_again"
+        await sign_in(ann, again=True)
+        assert (await ann.request("DELETE", "/api/me", json={})).status_code == 204
+
+
+@pytest.mark.anyio
+async def test_what_a_provider_should_have_asked_and_did_not_proves_nothing(
+    house: OpenHouse, provider: FakeProvider
+) -> None:
+    async with linked_house(house, provider) as server:
+        await server.join("admin")
+        ann = server.browser()
+        provider.person["auth_time"] = 1  # as where somebody takes the wish out of the address
+        await sign_in(ann, again=True)
+        assert code(await ann.request("DELETE", "/api/me", json={})) == "sign_in_again"
 
 
 @pytest.mark.anyio

@@ -3,7 +3,7 @@
 import { useMutation, useQueryClient, type UseMutationResult } from "@tanstack/react-query";
 import { useRouter } from "@tanstack/react-router";
 
-import type { Credentials, Me, NewAccount, OidcPlace } from "@/api/generated/types.gen";
+import type { Credentials, Me, NewAccount, OidcPlace, OidcStart } from "@/api/generated/types.gen";
 import { request } from "@/api/http";
 import { meQuery } from "@/api/session";
 import { safePlace } from "@/app/places";
@@ -37,9 +37,9 @@ export function useLink(): UseMutationResult<OidcPlace, Error, void> {
 }
 
 /** Leads away to the identity provider, which leads back to the start. */
-export function useProvider(): UseMutationResult<OidcPlace, unknown, string | null> {
+export function useProvider(): UseMutationResult<OidcPlace, unknown, Pick<OidcStart, "invitation" | "again">> {
   return useMutation({
-    mutationFn: (invitation) => request<OidcPlace>("/api/oidc/start", { method: "POST", body: { invitation } }),
+    mutationFn: (body) => request<OidcPlace>("/api/oidc/start", { method: "POST", body }),
     onSuccess: ({ url }) => window.location.assign(url),
   });
 }

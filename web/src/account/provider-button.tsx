@@ -21,7 +21,7 @@ export function ProviderButton({ invitation }: { invitation: string | null }) {
       <Button
         className="h-11 w-full"
         disabled={provider.isPending || provider.isSuccess || wait > 0}
-        onClick={() => provider.mutate(invitation)}
+        onClick={() => provider.mutate({ invitation })}
       >
         <KeyRound className="size-4" aria-hidden />
         {t("account.withProvider")}

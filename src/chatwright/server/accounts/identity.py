@@ -9,9 +9,14 @@ class ProviderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who somebody is at an identity provider: issuer and subject. Name and address are only what it calls them."""
+    """Who somebody is at an identity provider: issuer and subject. Name and address are only what it calls them.
+
+    Attributes:
+        proved_ms: when the provider last had the person prove who it is; None where it does not say.
+    """
 
     issuer: str
     subject: str
     name: str = ""
     email: str | None = None
+    proved_ms: int | None = None

@@ -50,6 +50,7 @@ class _Begun:
     redirect_uri: str
     link_to: str | None  # the account that is to be linked; None signs in
     invitation: str | None
+    again: bool  # the provider is to have the person prove who it is, even if it knows
     until_ms: int
 
 
@@ -69,7 +70,7 @@ class OidcSignIn:
     signer: Signer
 
     async def begin(
-        self, redirect_uri: str, *, link_to: str | None = None, invitation: str | None = None
+        self, redirect_uri: str, *, link_to: str | None = None, invitation: str | None = None, again: bool = False
     ) -> tuple[str, str]:
         """Where to send the browser, and the value of its cookie.
 
@@ -83,16 +84,19 @@ class OidcSignIn:
             redirect_uri=redirect_uri,
             link_to=link_to,
             invitation=invitation,
+            again=again,
             until_ms=now_ms() + MINUTES * 60_000,
         )
         url = await self.provider.sign_in_url(
-            redirect_uri, state=begun.state, nonce=begun.nonce, verifier=begun.verifier
+            redirect_uri, state=begun.state, nonce=begun.nonce, verifier=begun.verifier, again=again
         )
         text = base64.urlsafe_b64encode(json.dumps(asdict(begun)).encode()).decode()
         return url, await self.signer.sign(_PURPOSE, text)
 
-    async def finish(self, caller: Principal, cookie: str | None, *, code: str, state: str, issuer: str | None) -> User:
-        """Who came back.
+    async def finish(
+        self, caller: Principal, cookie: str | None, *, code: str, state: str, issuer: str | None
+    ) -> tuple[User, int | None]:
+        """Who came back, and when the provider last had that person prove it, if it says so.
 
         Args:
             caller: signed in already where an account is to be linked.
@@ -116,20 +120,20 @@ class OidcSignIn:
         if begun.link_to is not None and begun.link_to != caller.user_id:
             raise ApiError(403, caller.say("sign in first", "请先登录"), code="oidc_not_signed_in")
         identity = await self.provider.identity(
-            begun.redirect_uri, code=code, nonce=begun.nonce, verifier=begun.verifier
+            begun.redirect_uri, code=code, nonce=begun.nonce, verifier=begun.verifier, again=begun.again
         )
         user = await self._known(identity)
         if begun.link_to is not None:
-            return await self._link(caller, identity, user)
-        if user is None:
-            return await self._register(caller, identity, begun.invitation)
-        if user.disabled:
+            user = await self._link(caller, identity, user)
+        elif user is None:
+            user = await self._register(caller, identity, begun.invitation)
+        elif user.disabled:
             raise ApiError(
                 403,
                 caller.say("this account is disabled; ask an administrator", "账号已被停用，请联系管理员"),
                 code="account_disabled",
             )
-        return user
+        return user, identity.proved_ms
 
     async def _begun(self, cookie: str | None) -> _Begun | None:
         text = await self.signer.checked(_PURPOSE, cookie) if cookie else None

@@ -21,6 +21,7 @@ from joserfc.jwk import KeySet
 from chatwright.errors import ConfigError
 from chatwright.server.accounts.identity import Identity, ProviderError
 from chatwright.server.guard.places import is_loopback_name
+from chatwright.server.identifiers import now_ms
 
 _TIMEOUT_S: Final = 10.0
 _FRESH_S: Final = 3600.0
@@ -59,8 +60,8 @@ class OidcProvider:
         self._client_secret = client_secret
         self._metadata: _Metadata | None = None
 
-    async def sign_in_url(self, redirect_uri: str, *, state: str, nonce: str, verifier: str) -> str:
-        """Where to send a browser.
+    async def sign_in_url(self, redirect_uri: str, *, state: str, nonce: str, verifier: str, again: bool) -> str:
+        """Where to send a browser; ``again``: to prove who it is, even to a provider that knows.
 
         Raises:
             ProviderError: the provider cannot be asked.
@@ -73,11 +74,14 @@ class OidcProvider:
                 nonce=nonce,
                 code_challenge=create_s256_code_challenge(verifier),
                 code_challenge_method="S256",
+                **({"prompt": "login", "max_age": 0} if again else {}),
             )
         return str(url)
 
-    async def identity(self, redirect_uri: str, *, code: str, nonce: str, verifier: str) -> Identity:
+    async def identity(self, redirect_uri: str, *, code: str, nonce: str, verifier: str, again: bool) -> Identity:
         """Who came back with ``code``.
+
+        After ``again``, a provider that never tells when somebody proved who it is has its word taken that it was now.
 
         Raises:
             ProviderError: the provider does not accept the code, or its answer cannot be believed.
@@ -99,8 +103,9 @@ class OidcProvider:
                 params={"client_id": self._client_id, "nonce": nonce, "access_token": token.get("access_token")},
             )
             claims.validate(leeway=_LEEWAY_S)
-            return _claims(claims)
-        except (JoseError, OAuthError, ValueError, KeyError, TypeError) as error:
+            is_told = "auth_time" in metadata.described.get("claims_supported", ["auth_time"])
+            return _claims(claims, unsaid_ms=now_ms() if again and not is_told else None)
+        except (JoseError, OAuthError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise ProviderError(f"the identity cannot be believed: {type(error).__name__}") from error
 
     def came_from(self, issuer: str | None) -> bool:
@@ -155,10 +160,12 @@ async def _json(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
     return value
 
 
-def _claims(claims: Any) -> Identity:
+def _claims(claims: Any, *, unsaid_ms: int | None) -> Identity:
     subject = claims["sub"]
     if not isinstance(subject, str) or not 0 < len(subject) <= 255:
         raise ValueError("no subject")
     email = claims.get("email") if claims.get("email_verified") is True else None
     name = next((str(claims[key]) for key in ("preferred_username", "name", "nickname") if claims.get(key)), "")
-    return Identity(claims["iss"], subject, name or (str(email).partition("@")[0] if email else ""), email)
+    name = name or (str(email).partition("@")[0] if email else "")
+    said = claims.get("auth_time")
+    return Identity(claims["iss"], subject, name, email, unsaid_ms if said is None else min(now_ms(), int(said) * 1000))

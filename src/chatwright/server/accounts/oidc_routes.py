@@ -27,11 +27,15 @@ _PATH: Final = "/api/oidc"
 
 
 class OidcStart(BaseModel):
-    """What is to come of it: a session, or an account that is linked to the provider."""
+    """What is to come of it: a session, or an account that is linked to the provider.
+
+    ``again`` has the provider ask for the password, or whatever it asks for, even where it knows the browser.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     link: bool = False
+    again: bool = False
     invitation: Code | None = None
 
 
@@ -57,7 +61,10 @@ async def start(request: Request, response: Response, caller: Anybody, body: Oid
     here = (settings.public_url or str(request.base_url)).rstrip("/")
     try:
         url, cookie = await oidc.begin(
-            f"{here}{_PATH}/callback", link_to=caller.user_id if body.link else None, invitation=body.invitation
+            f"{here}{_PATH}/callback",
+            link_to=caller.user_id if body.link else None,
+            invitation=body.invitation,
+            again=body.again,
         )
     except ProviderError as error:
         log.warning("signing in with the identity provider: %s", error)
@@ -91,8 +98,8 @@ async def callback(
         if error or not code:
             raise ApiError(403, "the identity provider refused", code="oidc_refused")
         cookie = request.cookies.get(STATE_COOKIE)
-        user = await oidc.finish(caller, cookie, code=code, state=state, issuer=iss)
-        await begin_session(request, answer, caller, user)
+        user, proved_ms = await oidc.finish(caller, cookie, code=code, state=state, issuer=iss)
+        await begin_session(request, answer, caller, user, proved_ms=proved_ms)
     except ApiError as refusal:
         answer = _back(refusal.code or "oidc_refused")
     except ProviderError as problem:

@@ -68,12 +68,15 @@ async def sign_out_everywhere(request: Request, response: Response, caller: Call
     cookies.drop_session(response, found.settings)
 
 
-async def begin_session(request: Request, response: Response, caller: Principal, user: User) -> Me:
+async def begin_session(
+    request: Request, response: Response, caller: Principal, user: User, *, proved_ms: int | None = None
+) -> Me:
     """Sign this browser in; a session that it had is ended, so that nobody else's is taken over with it."""
     found = services(request)
     if caller.session_id is not None:
         await found.accounts.sign_in.end(caller, caller.session_id)
-    session = await found.accounts.sign_in.begin(caller, user, request.headers.get("user-agent", ""))
+    user_agent = request.headers.get("user-agent", "")
+    session = await found.accounts.sign_in.begin(caller, user, user_agent, proved_ms=proved_ms)
     cookies.keep_session(response, found.settings, session.token, await found.accounts.sign_in.device(user))
     scopes = frozenset(SCOPES) - (frozenset() if user.role == "admin" else {"admin"})
     owner = Principal(

@@ -24,7 +24,9 @@ class NewSession:
     token: str
 
 
-async def create(db: AsyncSession, user_id: str, *, days: int, user_agent: str, address: str) -> NewSession:
+async def create(
+    db: AsyncSession, user_id: str, *, days: int, user_agent: str, address: str, proved_ms: int | None = None
+) -> NewSession:
     """Sign a browser in; the oldest sessions of somebody with too many are ended."""
     token, now = new_session_token(), now_ms()
     row = Session(
@@ -36,6 +38,7 @@ async def create(db: AsyncSession, user_id: str, *, days: int, user_agent: str, 
         created_ms=now,
         used_ms=now,
         expires_ms=now + days * DAY_MS,
+        proved_ms=proved_ms,
     )
     await db.execute(delete(Session).where(Session.expires_ms <= now))
     kept = select(Session.id).where(Session.user_id == user_id).order_by(Session.used_ms.desc())

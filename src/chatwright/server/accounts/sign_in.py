@@ -77,8 +77,9 @@ class SignIn:
     async def prove(self, principal: Principal, password: str | None) -> None:
         """Have somebody who is signed in prove once more who it is, before what cannot be undone.
 
-        An account without a password, whose owner signs in with an identity provider, is proved by having signed in
-        just now: whoever finds an open browser has not.
+        An account without a password, whose owner signs in with an identity provider, is proved by having proved it
+        there just now. A session that has just begun is not enough: most providers let whoever finds an open browser
+        in again unasked.
 
         Args:
             principal: who asks.
@@ -91,7 +92,7 @@ class SignIn:
             user = await db.get_one(User, principal.user_id)
             session = await db.get(Session, principal.session_id) if principal.session_id else None
         if user.password_hash is None:
-            if session is None or session.created_ms < now_ms() - RECENT_MS:
+            if session is None or (session.proved_ms or 0) < now_ms() - RECENT_MS:
                 raise _too_old(principal)
             return
         if password is None:
@@ -117,11 +118,18 @@ class SignIn:
         """A mark for a browser that has signed in: it keeps its attempts whatever others do to the account."""
         return await self.signer.sign(_DEVICE + user.id, new_id("", 16))
 
-    async def begin(self, caller: Principal, user: User, user_agent: str) -> NewSession:
-        """A session for somebody who has proved who it is."""
+    async def begin(
+        self, caller: Principal, user: User, user_agent: str, *, proved_ms: int | None = None
+    ) -> NewSession:
+        """A session for somebody who has proved who it is; at an identity provider at ``proved_ms``, if it said."""
         async with self.database.write() as db:
             session = await sessions.create(
-                db, user.id, days=self.session_days, user_agent=user_agent, address=caller.address
+                db,
+                user.id,
+                days=self.session_days,
+                user_agent=user_agent,
+                address=caller.address,
+                proved_ms=proved_ms,
             )
             actor = Principal(user_id=user.id, name=user.name, address=caller.address)
             await self.audit.record(actor, "session.begin", session.row.id, session=db)

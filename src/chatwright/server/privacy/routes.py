@@ -32,7 +32,8 @@ class Farewell(BaseModel):
         default=None,
         min_length=1,
         max_length=1024,
-        description="null for an account without one, whose owner must have signed in within ten minutes",
+        description="null for an account without one, whose owner must have proved who it is to its identity provider "
+        "within ten minutes",
     )
 
 

@@ -4,7 +4,7 @@ import { useProvider } from "@/account/enter";
 import { ApiError } from "@/api/http";
 import { Button } from "@/ui/button";
 
-/** Why the server does not do it; with the way to the identity provider where a recent sign-in is wanted. */
+/** Why the server does not do it; with the way to the identity provider where the person is to prove itself there. */
 export function Refused({ error }: { error: Error | null }) {
   const { t } = useTranslation();
   const provider = useProvider();
@@ -15,7 +15,7 @@ export function Refused({ error }: { error: Error | null }) {
         {provider.error instanceof ApiError ? provider.error.message : error.message}
       </p>
       {error instanceof ApiError && error.code === "sign_in_again" && (
-        <Button disabled={provider.isPending || provider.isSuccess} onClick={() => provider.mutate(null)}>
+        <Button disabled={provider.isPending || provider.isSuccess} onClick={() => provider.mutate({ again: true })}>
           {t("settings.security.signInAgain")}
         </Button>
       )}

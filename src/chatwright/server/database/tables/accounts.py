@@ -36,7 +36,10 @@ class Singleton(Base):
 
 
 class Session(Base):
-    """A signed-in browser. The cookie's value is not here, only its hash."""
+    """A signed-in browser. The cookie's value is not here, only its hash.
+
+    ``proved_ms`` is when an identity provider last had the person prove who it is, as far as it said.
+    """
 
     __tablename__ = "sessions"
 
@@ -48,6 +51,7 @@ class Session(Base):
     created_ms: Mapped[Millis]
     used_ms: Mapped[Millis]
     expires_ms: Mapped[Millis] = mapped_column(index=True)
+    proved_ms: Mapped[Millis | None]
 
 
 class ApiKey(Base):
