@@ -53,6 +53,7 @@ def learn(job: dict[str, Any]) -> float:
         "max_steps": job["steps"],
         "lr_scheduler_type": "cosine",
         "warmup_ratio": 0.05,
+        "min_lr_ratio": 0.1,
         "weight_decay": 0.1,
         "eval_steps": 10**6,
         "save_steps": 10**6,
